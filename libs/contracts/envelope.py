@@ -1,0 +1,118 @@
+"""CloudEvents 1.0 in JSON, and the batches they travel in (`application/cloudevents-batch+json`)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic_core import from_json
+
+BATCH_CONTENT_TYPE: Final = "application/cloudevents-batch+json"
+SPEC_VERSION: Final = "1.0"
+
+
+class UndecodableError(ValueError):
+    """A body or an envelope that is not what this platform sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One event as it travels: CloudEvents attributes and the data as parsed JSON.
+
+    The data stays a plain dict here: a reader validates it with the model that it knows, and stores it whole,
+    with fields that only a newer reader understands.
+    """
+
+    id: UUID
+    source: str
+    type: str
+    subject: UUID
+    version: int  # `streamversion`: 1, 2, 3 … within (source, subject)
+    time: datetime  # UTC, the database clock of the transaction that decided it
+    data: Mapping[str, Any]
+    traceparent: str = ""
+    correlation_id: str = ""
+    causation_id: str = ""
+
+
+def encode(
+    *,
+    id: UUID,  # noqa: A002 - CloudEvents' own name
+    source: str,
+    type: str,  # noqa: A002 - the same
+    subject: UUID,
+    version: int,
+    time: datetime,
+    data_json: str,
+    traceparent: str = "",
+    correlation_id: str = "",
+    causation_id: str = "",
+) -> str:
+    """One CloudEvent as JSON text; `data_json` goes in as it is, so that nothing is parsed on the way out.
+
+    The extension attributes are written only where they have a value, as CloudEvents asks.
+    """
+    extensions = "".join(
+        f',"{name}":"{value}"'
+        for name, value in (
+            ("traceparent", traceparent),
+            ("correlationid", correlation_id),
+            ("causationid", causation_id),
+        )
+        if value
+    )
+    return (
+        f'{{"specversion":"1.0","id":"{id}","source":"{source}","type":"{type}","subject":"{subject}",'
+        f'"time":"{time.isoformat()}","datacontenttype":"application/json","dataschema":"/schemas/{type}.json",'
+        f'"streamversion":{version}{extensions},"data":{data_json}}}'
+    )
+
+
+def batch(encoded: Sequence[str]) -> bytes:
+    """A message body: a CloudEvents batch of events that `encode` made."""
+    return f"[{','.join(encoded)}]".encode()
+
+
+def decode_batch(body: bytes) -> list[Mapping[str, Any]]:
+    """The raw CloudEvents of a message body, none of them looked into yet.
+
+    Raises:
+        UndecodableError: The body is not a JSON array of objects.
+    """
+    try:
+        raw = from_json(body)
+    except ValueError as error:
+        msg = f"not JSON: {error}"
+        raise UndecodableError(msg) from error
+    if not isinstance(raw, list) or not raw or not all(isinstance(item, dict) for item in raw):
+        msg = "not a CloudEvents batch: expected a JSON array of at least one object"
+        raise UndecodableError(msg)
+    return raw
+
+
+def decode(raw: Mapping[str, Any]) -> Envelope:
+    """One envelope of a batch.
+
+    Raises:
+        UndecodableError: A required attribute is missing or of the wrong kind.
+    """
+    try:
+        if raw["specversion"] != SPEC_VERSION or not isinstance(raw["data"], dict):
+            msg = "expected CloudEvents 1.0 with an object as data"
+            raise UndecodableError(msg)
+        return Envelope(
+            id=UUID(raw["id"]),
+            source=raw["source"],
+            type=raw["type"],
+            subject=UUID(raw["subject"]),
+            version=int(raw["streamversion"]),
+            time=datetime.fromisoformat(raw["time"]),
+            data=raw["data"],
+            traceparent=raw.get("traceparent", ""),
+            correlation_id=raw.get("correlationid", ""),
+            causation_id=raw.get("causationid", ""),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        msg = f"not a CloudEvent of this platform: {type(error).__name__}: {error}"
+        raise UndecodableError(msg) from error

@@ -1,0 +1,92 @@
+"""Public events of the pledge service (DOMAIN P1 to P11).
+
+Stream of `Pledge…` events: the pledge. Stream of `PledgeBookClosed`: the campaign whose book it is.
+Everyone but the payment service follows a pledge by these events alone.
+"""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from contracts.campaign import PaymentStrategy
+from contracts.event import Event
+from contracts.ids import CampaignId, PersonId, PledgeId, TierId
+from contracts.money import Money
+
+CountryCode = Annotated[str, Field(pattern="^[A-Z]{2}$", examples=["DE"])]
+
+
+class PledgeFact(Event):
+    """What every fact about a pledge carries: a reader can place it without having seen the others."""
+
+    pledge_id: PledgeId
+    campaign_id: CampaignId
+    backer_id: PersonId
+    tier_id: TierId | None = None
+    amount: Money
+    country: CountryCode
+
+    @property
+    def subject(self) -> UUID:
+        return self.pledge_id
+
+
+class PledgePlaced(PledgeFact, type="pledge.PledgePlaced.v1"):
+    payment_method: str = Field(description="The provider's opaque id of the payment method")
+    strategy: PaymentStrategy
+    placed_at: datetime
+    lease_until: datetime = Field(description="Undecided by then: declined, slot freed (DOMAIN P2)")
+
+
+class PledgeAuthorized(PledgeFact, type="pledge.PledgeAuthorized.v1"):
+    hold_id: str = Field(description="The provider's id of the hold that is current now")
+    capture_before: datetime | None = None
+
+
+class PledgeDeclined(PledgeFact, type="pledge.PledgeDeclined.v1"):
+    reason: str = Field(description="The provider's decline code, or `lease_expired`")
+
+
+class PledgeCancelled(PledgeFact, type="pledge.PledgeCancelled.v1"):
+    """By its backer before the cutoff, or with the campaign: void the hold, refund the charge."""
+
+    cancelled_at: datetime
+    reason: str = Field(description="`backer` or `campaign_cancelled`")
+
+
+class PledgeCaptured(PledgeFact, type="pledge.PledgeCaptured.v1"):
+    pass
+
+
+class PledgeCaptureFailed(PledgeFact, type="pledge.PledgeCaptureFailed.v1"):
+    reason: str
+
+
+class PledgeVoided(PledgeFact, type="pledge.PledgeVoided.v1"):
+    """The hold was released because the campaign failed."""
+
+
+class PledgeDropped(PledgeFact, type="pledge.PledgeDropped.v1"):
+    """The payment was never mended: the slot is free again (DOMAIN S5)."""
+
+
+class PledgeRefunded(PledgeFact, type="pledge.PledgeRefunded.v1"):
+    pass
+
+
+class PledgeBookClosed(Event, type="pledge.PledgeBookClosed.v1"):
+    """The manifest of a closed book: nothing comes in any more and every pledge is decided (DOMAIN P9)."""
+
+    campaign_id: CampaignId
+    count: int = Field(ge=0, description="Live pledges")
+    total: Money
+    digest: str = Field(
+        description="sha256 over the lines `pledge_id|amount|currency|tier`, sorted by id, hex"
+    )
+    closed_at: datetime
+
+    @property
+    def subject(self) -> UUID:
+        return self.campaign_id
