@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from json import dumps
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from pydantic_core import from_json
 
 BATCH_CONTENT_TYPE: Final = "application/cloudevents-batch+json"
 SPEC_VERSION: Final = "1.0"
+VERSION_MAX: Final = 2**31 - 1  # The event store keeps it as an `int`.
 
 
 class UndecodableError(ValueError):
@@ -51,10 +53,11 @@ def encode(
 ) -> str:
     """One CloudEvent as JSON text; `data_json` goes in as it is, so that nothing is parsed on the way out.
 
-    The extension attributes are written only where they have a value, as CloudEvents asks.
+    The extension attributes are written only where they have a value, as CloudEvents asks. They are escaped:
+    a correlation id can come from a client's header.
     """
     extensions = "".join(
-        f',"{name}":"{value}"'
+        f',"{name}":{dumps(value)}'
         for name, value in (
             ("traceparent", traceparent),
             ("correlationid", correlation_id),
@@ -81,7 +84,7 @@ def decode_batch(body: bytes) -> list[Mapping[str, Any]]:
         UndecodableError: The body is not a JSON array of objects.
     """
     try:
-        raw = from_json(body)
+        raw = from_json(body, allow_inf_nan=False)  # NaN is not JSON, and jsonb refuses it
     except ValueError as error:
         msg = f"not JSON: {error}"
         raise UndecodableError(msg) from error
@@ -99,20 +102,40 @@ def decode(raw: Mapping[str, Any]) -> Envelope:
     """
     try:
         if raw["specversion"] != SPEC_VERSION or not isinstance(raw["data"], dict):
-            msg = "expected CloudEvents 1.0 with an object as data"
-            raise UndecodableError(msg)
+            raise UndecodableError("expected CloudEvents 1.0 with an object as data")
         return Envelope(
             id=UUID(raw["id"]),
-            source=raw["source"],
-            type=raw["type"],
+            source=_text(raw["source"]),
+            type=_text(raw["type"]),
             subject=UUID(raw["subject"]),
-            version=int(raw["streamversion"]),
-            time=datetime.fromisoformat(raw["time"]),
+            version=_stream_version(raw["streamversion"]),
+            time=_instant(raw["time"]),
             data=raw["data"],
-            traceparent=raw.get("traceparent", ""),
-            correlation_id=raw.get("correlationid", ""),
-            causation_id=raw.get("causationid", ""),
+            traceparent=_text(raw.get("traceparent", "")),
+            correlation_id=_text(raw.get("correlationid", "")),
+            causation_id=_text(raw.get("causationid", "")),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except UndecodableError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         msg = f"not a CloudEvent of this platform: {type(error).__name__}: {error}"
         raise UndecodableError(msg) from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, got {type(value).__name__}")
+    return value
+
+
+def _stream_version(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= VERSION_MAX:
+        raise ValueError(f"streamversion must be an integer from 1 to {VERSION_MAX}")
+    return value
+
+
+def _instant(value: object) -> datetime:
+    time = datetime.fromisoformat(_text(value))
+    if time.tzinfo is None:
+        raise ValueError("time must say its zone")
+    return time.astimezone(UTC)

@@ -1,5 +1,6 @@
 """The base of all events and the registry by which a reader finds the model of a type."""
 
+import re
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -22,8 +23,8 @@ class Event(BaseModel):
         super().__init_subclass__(**kwargs)
         if not type:
             return  # a base that several events share
-        source, name, version = type.split(".")
-        if name != cls.__name__ or not version.removeprefix("v").isdigit():
+        source, _, name_and_version = type.partition(".")
+        if not source or not re.fullmatch(rf"{cls.__name__}\.v[1-9][0-9]*", name_and_version):
             msg = f"{cls.__name__} cannot have the type {type!r}: expected <service>.{cls.__name__}.v<number>"
             raise TypeError(msg)
         cls.type, cls.source = type, source
