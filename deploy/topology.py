@@ -1,0 +1,201 @@
+"""What runs, what each part needs, and which public path leads where.
+
+The one description from which the native run (`deploy.local.platform`), the compose file (`deploy.compose`)
+and the gateway's routes (`deploy.gateway`) are made. A setting's value may hold `{placeholders}`; `environment`
+fills them with the addresses and secrets of the surroundings that the part is started in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+JWT_ISSUER = "groundswell-local"
+JWT_AUDIENCE = "groundswell"
+
+# Each container has its own address, so every part uses the same port there; natively each gets a free one.
+HTTP_PORT = 8000
+SMTP_PORT = 1025
+
+
+@dataclass(frozen=True)
+class Part:
+    """One program of the platform.
+
+    `settings` maps environment variables to templates, `needs` names parts and backing servers that must be
+    there first, `routes` are public paths at the gateway (see `route_pattern`).
+    """
+
+    name: str
+    command: tuple[str, ...]
+    settings: Mapping[str, str]
+    needs: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    migrate: tuple[str, ...] = ()
+    ready_path: str = "/health/ready"
+    ports: Mapping[str, int] = field(default_factory=lambda: {"http": HTTP_PORT})
+    replicas: int = 1
+
+    @property
+    def upstream_variable(self) -> str:
+        """The gateway reads this part's addresses from this environment variable, separated by spaces."""
+        return f"{self.name.upper()}_UPSTREAM"
+
+
+COMMON = {
+    "GROUNDSWELL_DATABASE_URL": "{database_url}",
+    "GROUNDSWELL_BROKER_URL": "{broker_url}",
+    "GROUNDSWELL_HTTP_HOST": "{http_host}",
+    "GROUNDSWELL_HTTP_PORT": "{http_port}",
+    "GROUNDSWELL_JWKS_URL": "{jwks_url}",
+    "GROUNDSWELL_JWT_ISSUER": JWT_ISSUER,
+    "GROUNDSWELL_JWT_AUDIENCE": JWT_AUDIENCE,
+    "GROUNDSWELL_LOG_LEVEL": "{log_level}",
+    "GROUNDSWELL_OTLP_ENDPOINT": "{otlp_endpoint}",
+}
+
+
+def _service(name: str, routes: tuple[str, ...], *, needs: tuple[str, ...] = (), **settings: str) -> Part:
+    return Part(
+        name=name,
+        command=(name, "serve"),
+        migrate=(name, "migrate"),
+        settings=COMMON | {f"GROUNDSWELL_{key}": value for key, value in settings.items()},
+        needs=("postgres", "rabbitmq", "issuer", *needs),
+        routes=routes,
+    )
+
+
+# In the gateway's order, first match wins: campaign is last because its `tiers*` holds pledge's waitlist too.
+SERVICES = (
+    _service(
+        "pledge",
+        (
+            "/campaigns/{id}/pledges",
+            "/pledges/*",
+            "/me/pledges",
+            "/campaigns/{id}/backers",
+            "/campaigns/{id}/fulfilment.csv",
+            "/campaigns/{id}/tiers/{tier}/waitlist",
+        ),
+    ),
+    _service(
+        "payment",
+        (
+            "/webhooks/stripe",
+            "/payments/*",
+            "/operations/*",
+            "/campaigns/{id}/ledger",
+            "/campaigns/{id}/statement*",
+        ),
+        needs=("stripe-sandbox",),
+        STRIPE_API_KEY="{stripe_api_key}",
+        STRIPE_API_BASE="{stripe_api_base}",
+        STRIPE_WEBHOOK_SECRETS="{stripe_webhook_secret}",
+    ),
+    _service("settlement", ("/campaigns/{id}/settlement*",)),
+    _service(
+        "notifier",
+        ("/me/contact", "/me/notices*", "/links/*", "/unsubscribe*"),
+        needs=("mailbox",),
+        SMTP_HOST="{smtp_host}",
+        SMTP_PORT="{smtp_port}",
+        MAIL_FROM="{mail_from}",
+        PUBLIC_URL="{public_url}",
+    ),
+    _service("analytics", ("/campaigns/{id}/analytics*", "/campaigns/{id}/dashboard*")),
+    _service(
+        "campaign",
+        (
+            "/campaigns",
+            "/campaigns/{id}",
+            "/campaigns/{id}/tiers*",
+            "/campaigns/{id}/launch",
+            "/campaigns/{id}/cancel",
+            "/campaigns/{id}/updates",
+            "/campaigns/{id}/live",
+        ),
+        needs=("redis",),
+        REDIS_URL="{redis_url}",
+        MIN_CAMPAIGN_SECONDS="{min_campaign_seconds}",
+    ),
+)
+
+# Stand-ins for what a site gets from others: a card processor, an identity provider, a mail server.
+STRIPE_SANDBOX = Part(
+    name="stripe-sandbox",
+    command=("stripe-sandbox", "serve"),
+    settings={
+        "STRIPE_SANDBOX_HTTP_HOST": "{http_host}",
+        "STRIPE_SANDBOX_HTTP_PORT": "{http_port}",
+        "STRIPE_SANDBOX_API_KEY": "{stripe_api_key}",
+        "STRIPE_SANDBOX_WEBHOOK_URL": "{stripe_webhook_url}",
+        "STRIPE_SANDBOX_WEBHOOK_SECRET": "{stripe_webhook_secret}",
+    },
+)
+ISSUER = Part(
+    name="issuer",
+    command=("python", "-m", "deploy.local.issuer"),
+    settings={
+        "ISSUER_HTTP_HOST": "{http_host}",
+        "ISSUER_HTTP_PORT": "{http_port}",
+        "ISSUER_DIRECTORY": "{issuer_directory}",
+    },
+)
+MAILBOX = Part(
+    name="mailbox",
+    command=("python", "-m", "deploy.local.mailbox"),
+    settings={
+        "MAILBOX_HTTP_HOST": "{http_host}",
+        "MAILBOX_HTTP_PORT": "{http_port}",
+        "MAILBOX_SMTP_PORT": "{own_smtp_port}",
+    },
+    ports={"http": HTTP_PORT, "smtp": SMTP_PORT},
+)
+STAND_INS = (STRIPE_SANDBOX, ISSUER, MAILBOX)
+
+GATEWAY_PORT = 8080
+GATEWAY = Part(
+    name="gateway",
+    command=("caddy", "run", "--config", "{caddyfile}", "--adapter", "caddyfile"),
+    settings={
+        "GATEWAY_ADDRESS": "{gateway_address}",
+        **{service.upstream_variable: f"{{{service.name}_upstream}}" for service in SERVICES},
+    },
+    needs=tuple(service.name for service in SERVICES),
+    ready_path="/docs",
+    ports={"http": GATEWAY_PORT},
+)
+
+BACKING_SERVERS = ("postgres", "rabbitmq", "redis")
+
+SERVICE_BY_NAME = {service.name: service for service in SERVICES}
+
+
+def environment(part: Part, values: Mapping[str, str]) -> dict[str, str]:
+    """The part's environment variables; a placeholder that the surroundings do not know is a `KeyError`."""
+    return {name: template.format_map(values) for name, template in part.settings.items()}
+
+
+def route_pattern(route: str) -> str:
+    """The regular expression of a route, in the syntax that Caddy (RE2) and Python share.
+
+    `{name}` stands for one path segment. A final `/*` is anything below; a final `*` without the slash is the
+    path itself, anything below it, and the path with a suffix such as `.csv`.
+    """
+    tail = ""
+    if route.endswith("/*"):
+        route, tail = route[:-2], "/.+"
+    elif route.endswith("*"):
+        route, tail = route[:-1], "([/.].*)?"
+    segments = ("[^/]+" if part.startswith("{") else re.escape(part) for part in route.split("/"))
+    return "^" + "/".join(segments) + tail + "$"
+
+
+def owner(path: str) -> str | None:
+    """The service that answers a public path, None if nobody does."""
+    for service in SERVICES:
+        if any(re.search(route_pattern(route), path) for route in service.routes):
+            return service.name
+    return None
