@@ -1,8 +1,8 @@
 """What runs, what each part needs, and which public path leads where.
 
 The one description from which the native run (`deploy.local.platform`), the compose file (`deploy.compose`)
-and the gateway's routes (`deploy.gateway`) are made. A setting's value may hold `{placeholders}`; `environment`
-fills them with the addresses and secrets of the surroundings that the part is started in.
+and the gateway's routes are made. A setting's value may hold `{placeholders}`; `environment` fills them with
+the addresses and secrets of the surroundings that the part is started in.
 """
 
 from __future__ import annotations
@@ -141,6 +141,7 @@ ISSUER = Part(
         "ISSUER_HTTP_HOST": "{http_host}",
         "ISSUER_HTTP_PORT": "{http_port}",
         "ISSUER_DIRECTORY": "{issuer_directory}",
+        "ISSUER_IN_CONTAINER": "{in_container}",
     },
 )
 MAILBOX = Part(

@@ -36,8 +36,6 @@ LIFETIME_SECONDS_MAX = (
     86_400  # A day of development; a longer-lived token would outlive the run that made it.
 )
 CLOCK_SKEW_SECONDS = 5  # `nbf` lies this far back, for a verifier whose clock is a little behind.
-# Written by container engines at the root of every container.
-CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 
 
 class NotLoopbackError(Exception):
@@ -180,15 +178,15 @@ class Settings(BaseSettings):
     http_host: str = "127.0.0.1"
     http_port: int = 8090
     directory: Path = DIRECTORY
+    in_container: bool = False
 
 
-def check_loopback(host: str, container_marks: tuple[Path, ...] = CONTAINER_MARKS) -> None:
-    """Refuse every address but loopback. In a container any will do: compose publishes it on loopback only.
+def check_loopback(host: str, *, in_container: bool) -> None:
+    """Refuse every address but loopback, unless compose says that it publishes the container on loopback only.
 
     Raises:
         NotLoopbackError: the address can be reached by others.
     """
-    in_container = any(mark.exists() for mark in container_marks)
     try:
         loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -201,7 +199,7 @@ def check_loopback(host: str, container_marks: tuple[Path, ...] = CONTAINER_MARK
 
 def main() -> None:
     settings = Settings()
-    check_loopback(settings.http_host)
+    check_loopback(settings.http_host, in_container=settings.in_container)
     uvicorn.run(
         application(Issuer(settings.directory)),
         host=settings.http_host,
