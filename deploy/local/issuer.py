@@ -182,7 +182,7 @@ class Settings(BaseSettings):
 
 
 def check_loopback(host: str, *, in_container: bool) -> None:
-    """Refuse every address but loopback, unless compose says that it publishes the container on loopback only.
+    """Refuse every address but loopback, unless compose vouches that it publishes this container there only.
 
     Raises:
         NotLoopbackError: the address can be reached by others.
