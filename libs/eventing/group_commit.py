@@ -1,0 +1,323 @@
+"""Group commit: what waits at the doors runs in one transaction, and everybody is answered after it.
+
+While a transaction runs, what arrives next waits and becomes the next group: an idle service commits at once,
+a busy one in larger groups. One group at a time per process; replicas meet at the row locks.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+from uuid import UUID
+
+import asyncpg
+import structlog
+from pydantic_core import from_json, to_json
+
+from contracts.envelope import Envelope
+from contracts.event import Event
+from eventing.clock import DatabaseClock
+from eventing.database import Connection, Pool
+from eventing.definition import IDEMPOTENCY, Answer, Definition, Handler, IdempotencyRow
+from eventing.faults import Fault, fault_of
+from eventing.metrics import GROUP_MEMBERS, GROUP_RERUNS, GROUP_SECONDS
+from eventing.refusal import Refusal, Unavailable
+from eventing.store import Taken, park, take_in
+from eventing.work import Context, Need, NeedsMore, Recorded, Wanted, Work
+
+GROUP_MEMBERS_MAX: Final = 500  # Larger groups save nothing more per member and keep locks longer.
+COMMANDS_WAITING_MAX: Final = 5_000  # About a second of work; past it an early 503 beats a late answer.
+COMMAND_PATIENCE_SECONDS: Final = 5.0  # With the database away a command is told so after this.
+RACES_MAX: Final = 5  # A group that loses this many races is searched for a member whose fault it is.
+ROUNDS_MAX: Final = 50  # A handler whose needs never end is a bug.
+BACKOFF_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
+log = structlog.get_logger(__name__)
+
+
+class IdempotencyMismatch(Refusal):
+    code = "idempotency-key-reused"
+    title = "This Idempotency-Key was used for another command"
+    status = 422
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """Whose key, and a digest of the whole command (DOMAIN P10)."""
+
+    person_id: UUID
+    key: str
+    fingerprint: str
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """One command or one event in a group; `done` resolves after the commit."""
+
+    message: Any  # a command, or a Recorded event
+    done: "asyncio.Future[Any]"
+    context: Context
+    since: float
+    handler: Handler | None
+    idempotency: Idempotency | None = None
+    envelope: Envelope | None = None  # an event as it came
+
+    def answer(self, result: Any) -> None:
+        if self.done.done():
+            return
+        if isinstance(result, BaseException):
+            self.done.set_exception(result)
+            self.done.exception()  # read here: whoever asked may have hung up
+        else:
+            self.done.set_result(result)
+
+
+Results: TypeAlias = dict[Member, Any]
+
+
+class _Poisoned(Exception):  # noqa: N818 - a request to run again without these
+    def __init__(self, culprits: Mapping[Member, BaseException]) -> None:
+        self.culprits = culprits
+
+
+class GroupCommit:
+    """The one writer of a process. `run()` works until `stop()`; doors call `execute` and `take_in`."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        definition: Definition,
+        clock: DatabaseClock | None = None,
+        after_commit: Iterable[Callable[[Work], None]] = (),
+    ) -> None:
+        self._pool = pool
+        self._definition = definition
+        self._clock = clock or DatabaseClock()
+        self._after_commit = tuple(after_commit)
+        self._commands: deque[Member] = deque()
+        self._events: deque[Member] = deque()
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    async def execute(
+        self, command: Any, *, idempotency: Idempotency | None = None, context: Context | None = None
+    ) -> Answer:
+        """Decide a command and answer after the commit. A caller that hangs up cancels nothing.
+
+        Raises:
+            Refusal: A rule of the domain says no; nothing was recorded.
+            Unavailable: The database is away, or too much is waiting.
+        """
+        if self._stopping or len(self._commands) >= COMMANDS_WAITING_MAX:
+            raise Unavailable("The service is busy or stopping")
+        handler = self._definition.commands[type(command)]
+        done = asyncio.get_running_loop().create_future()
+        self._commands.append(Member(command, done, context or Context(), time.monotonic(), handler, idempotency))
+        self._wake.set()
+        return await asyncio.shield(done)
+
+    async def take_in(self, events: Sequence[tuple[Envelope, Event]]) -> None:
+        """Take in foreign events: stored, projected and reacted to, or parked. Returns after the commit."""
+        if self._stopping:
+            raise Unavailable("The service is stopping")
+        loop, since = asyncio.get_running_loop(), time.monotonic()
+        reactions = self._definition.reactions
+        members = []
+        for envelope, event in events:
+            recorded = Recorded(event, envelope.id, envelope.source, envelope.subject, envelope.version, envelope.time)
+            context = Context(envelope.traceparent, envelope.correlation_id, str(envelope.id))
+            handler = reactions.get(type(event))
+            members.append(Member(recorded, loop.create_future(), context, since, handler, envelope=envelope))
+        self._events.extend(members)
+        self._wake.set()
+        for member in members:
+            await asyncio.shield(member.done)
+
+    async def run(self) -> None:
+        """Commit group after group until `stop()` and nothing is left."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while group := self._next_group():
+                await self._commit(group)
+            if self._stopping:
+                return
+
+    def stop(self) -> None:
+        """Take nothing new; `run()` returns when what waits is committed."""
+        self._stopping = True
+        self._wake.set()
+
+    def _next_group(self) -> list[Member]:
+        """Commands first: a person waits for them. A handler with a query of its own runs alone."""
+        group: list[Member] = []
+        for queue in (self._commands, self._events):
+            while queue and len(group) < GROUP_MEMBERS_MAX:
+                alone = queue[0].handler is not None and queue[0].handler.read is not None
+                if alone and group:
+                    return group
+                group.append(queue.popleft())
+                if alone:
+                    return group
+        return group
+
+    async def _commit(self, group: list[Member]) -> None:
+        """Run a group until it is committed; what one member is to blame for is that member's alone."""
+        attempt = _Attempt(self._definition, self._clock, group)
+        started = time.monotonic()
+        races = faults = 0
+        while attempt.members:
+            try:
+                async with self._pool.acquire() as connection:
+                    work, results = await attempt.run(connection)
+            except Exception as error:  # noqa: BLE001 - sorted by kind; every kind ends in an answer
+                fault = fault_of(error)
+                GROUP_RERUNS.labels(fault.value).inc()
+                log.warning("group_failed", fault=fault.value, error=repr(error), members=len(group))
+                races += fault is Fault.RACE
+                if fault is Fault.MEMBER or races > RACES_MAX:
+                    if len(attempt.members) > 1:
+                        middle = len(attempt.members) // 2
+                        await self._commit(attempt.members[:middle])
+                        await self._commit(attempt.members[middle:])
+                        return
+                    attempt.blame(attempt.members[0], error)
+                elif fault is Fault.AWAY:
+                    attempt.give_up_commands(older_than=time.monotonic() - COMMAND_PATIENCE_SECONDS)
+                    await asyncio.sleep(BACKOFF_SECONDS[min(faults, len(BACKOFF_SECONDS) - 1)])
+                    faults += 1
+            else:
+                GROUP_SECONDS.observe(time.monotonic() - started)
+                GROUP_MEMBERS.observe(len(group))
+                for listener in self._after_commit:
+                    listener(work)
+                for member, result in results.items():
+                    member.answer(result)
+                return
+
+
+class _Attempt:
+    """One group on its way to a commit: who is still in it, what it needs, and who was found to be poison."""
+
+    def __init__(self, definition: Definition, clock: DatabaseClock, members: list[Member]) -> None:
+        self.members = members
+        self._definition = definition
+        self._clock = clock
+        self._poison: dict[Member, BaseException] = {}
+        self._found: list[Need] = []  # needs that only showed while deciding
+
+    def blame(self, member: Member, error: BaseException) -> None:
+        """A member that cannot be committed: an event is parked by the next run, a command answered."""
+        if member.envelope is None or member in self._poison:
+            member.answer(error)
+            self.members = []
+        else:
+            self._poison[member] = error
+
+    def give_up_commands(self, older_than: float) -> None:
+        """Tell those who waited long enough; events wait on, unacknowledged."""
+        late = [m for m in self.members if m.envelope is None and m.since < older_than]
+        for member in late:
+            member.answer(Unavailable("The database cannot be reached"))
+        self.members = [m for m in self.members if m not in late]
+
+    async def run(self, connection: Connection) -> tuple[Work, Results]:
+        """The transaction, started over when handlers ask for more or an event turns out to be poison."""
+        for _ in range(ROUNDS_MAX):
+            try:
+                async with connection.transaction():
+                    return await self._transact(connection)
+            except NeedsMore as more:
+                self._found.append(more.need)
+            except _Poisoned as poisoned:
+                self._poison.update(poisoned.culprits)
+        msg = "the handlers never stop asking for more rows"
+        raise RuntimeError(msg)
+
+    async def _transact(self, connection: Connection) -> tuple[Work, Results]:
+        events = [m for m in self.members if m.envelope is not None and m not in self._poison]
+        verdicts = await take_in(connection, [m.envelope for m in events if m.envelope is not None])
+        taken = dict(zip(events, verdicts, strict=True))
+        impostors = {m: verdict for m, verdict in taken.items() if isinstance(verdict, Exception)}
+        if impostors:
+            raise _Poisoned(impostors)
+        for member, error in self._poison.items():
+            await park(connection, member.envelope, error)
+        fresh = [m for m in self.members if m.envelope is None or taken.get(m) is Taken.NEW]
+        work = self._definition.work()
+        await work.load(connection, self._wanted(fresh))
+        work.now = await self._clock.now(connection)
+        for member in fresh:
+            if member.handler is not None and member.handler.read is not None:
+                work.read = await member.handler.read(connection, member.message)
+        results: Results = dict.fromkeys(self.members)
+        results.update(await self._settle(connection, work, fresh))
+        culprits = {m: e for m, e in results.items() if m.envelope and isinstance(e, Exception)}
+        if culprits:
+            raise _Poisoned(culprits)
+        return work, results
+
+    def _wanted(self, members: list[Member]) -> Wanted:
+        wanted = Wanted(self._found)
+        for member in members:
+            if member.handler is not None:
+                wanted.add(member.handler.needs(member.message))
+            if member.idempotency is not None:
+                wanted.add(((IDEMPOTENCY, (member.idempotency.person_id, member.idempotency.key)),))
+            if member.envelope is not None:
+                wanted.add(self._definition.projection_needs(member.message))
+        return wanted
+
+    async def _settle(self, connection: Connection, work: Work, members: list[Member]) -> Results:
+        """Decide and write; if the writing fails, halve until the member whose fault it is stands alone."""
+        mark = work.mark()
+        results = {member: self._decide(work, member) for member in members}
+        try:
+            async with connection.transaction():
+                await work.flush(connection)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if fault_of(error) is not Fault.MEMBER:
+                raise
+            work.undo(mark)
+            if len(members) == 1:
+                return {members[0]: error}
+            middle = len(members) // 2
+            left = await self._settle(connection, work, members[:middle])
+            return left | await self._settle(connection, work, members[middle:])
+        return results
+
+    def _decide(self, work: Work, member: Member) -> Any:
+        mark = work.mark()
+        work.context = member.context
+        try:
+            if member.envelope is not None:
+                work.project(member.message)
+                return member.handler.handle(work, member.message) if member.handler else None
+            assert member.handler is not None
+            return self._answer_once(work, member, member.handler)
+        except NeedsMore:
+            raise
+        except Refusal as refusal:
+            work.undo(mark)
+            return refusal
+        except Exception as bug:  # one member's bug must not harm its neighbours
+            work.undo(mark)
+            log.exception("member_failed", message=type(member.message).__name__)
+            return bug
+
+    @staticmethod
+    def _answer_once(work: Work, member: Member, handler: Handler) -> Answer:
+        mine = member.idempotency
+        if mine is None:
+            return handler.handle(work, member.message)  # type: ignore[no-any-return]  # see Handler
+        before = work.get(IDEMPOTENCY, mine.person_id, mine.key)
+        if before is not None:
+            if before.fingerprint != mine.fingerprint:
+                raise IdempotencyMismatch("Use a new Idempotency-Key for a new command.")
+            return from_json(before.answer_json)  # type: ignore[no-any-return]  # written below
+        answer: Answer = handler.handle(work, member.message)
+        stored = to_json(answer).decode()
+        work.put(IDEMPOTENCY, IdempotencyRow(mine.person_id, mine.key, mine.fingerprint, stored, work.now))
+        return answer

@@ -1,0 +1,378 @@
+"""What a group works on: rows, streams and sums in memory, loaded under lock and written back in sets.
+
+A handler reads and changes a `Work` synchronously. What it did can be undone member by member, so that one
+that fails leaves no trace for its neighbours. Asking for something that was not loaded raises `NeedsMore`, and the
+group is run again with it: naming needs beforehand is for speed, never for correctness.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeAlias, TypeVar
+from uuid import UUID
+
+from asyncpg import Record
+from pydantic_core import from_json, to_json
+
+from contracts.event import Event
+from contracts.ids import new_id
+from eventing.database import Connection
+from eventing.tables import Counters, Key, R, Table, transposed
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, eq=False)
+class Fold(Generic[S]):
+    """How a stream of the service's own events becomes a state. `evolve` never raises and judges nothing."""
+
+    evolve: Callable[[S | None, Any], S]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event with its identity (source, subject, version)."""
+
+    event: Any  # an Event; handlers are registered by its class and name it in their own signature
+    event_id: UUID
+    source: str
+    subject: UUID
+    version: int
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where a member comes from; travels on in the events that it causes."""
+
+    traceparent: str = ""
+    correlation_id: str = ""
+    causation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream(Generic[S]):
+    version: int  # 0: nothing recorded yet
+    state: S | None
+
+
+Need: TypeAlias = tuple[Table[Any], Key] | tuple[Fold[Any], UUID] | tuple[str, UUID]
+
+
+class NeedsMore(Exception):  # noqa: N818 - a request to run again, not an error
+    def __init__(self, need: Need) -> None:
+        super().__init__(need)
+        self.need = need
+
+
+class UnstorableError(ValueError):
+    """A text that Postgres cannot hold: NUL or half of a surrogate pair."""
+
+
+class Wanted:
+    """What to load, by kind."""
+
+    def __init__(self, needs: Iterable[Need] = ()) -> None:
+        self.rows: dict[Table[Any], set[Key]] = defaultdict(set)
+        self.streams: dict[Fold[Any], set[UUID]] = defaultdict(set)
+        self.histories: set[tuple[str, UUID]] = set()
+        self.add(needs)
+
+    def add(self, needs: Iterable[Need]) -> None:
+        for what, which in needs:
+            if isinstance(what, Table):
+                self.rows[what].add(which)  # type: ignore[arg-type]  # a table's need is a key
+            elif isinstance(what, Fold):
+                self.streams[what].add(which)  # type: ignore[arg-type]  # a fold's need is a stream
+            else:
+                self.histories.add((what, which))  # type: ignore[arg-type]  # a source's need is a stream
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    recorded: Recorded
+    data_json: str
+    meta_json: str
+
+
+EVENT_COLUMNS = (
+    "$1::uuid[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::jsonb[], $7::jsonb[]) "
+    "AS given(event_id, source, stream_id, version, type, data, meta)"
+)
+APPEND = f"""
+    INSERT INTO event (event_id, source, stream_id, version, type, data, meta)
+    SELECT event_id, source, stream_id, version, type, data, meta FROM unnest({EVENT_COLUMNS}
+    ORDER BY source, stream_id, version
+"""  # noqa: S608 - constant text
+READ_STREAMS = """
+    SELECT stream_id, version, type, data FROM event
+    WHERE source = $1 AND stream_id = ANY($2::uuid[])
+    ORDER BY stream_id, version
+"""
+READ_HISTORIES = """
+    SELECT e.event_id, e.source, e.stream_id, e.version, e.type, e.data, e.meta->>'time' AS time
+    FROM event e JOIN unnest($1::text[], $2::uuid[]) AS given(source, stream_id)
+      ON e.source = given.source AND e.stream_id = given.stream_id
+    ORDER BY e.source, e.stream_id, e.version
+"""
+
+Projector: TypeAlias = Callable[["Work", Recorded], None]
+_MISSING: Any = object()
+
+
+class Work:
+    """One group's working set. `names` maps tables to other names: a rebuild writes to fresh ones."""
+
+    now: datetime  # the database clock, read once after the locks
+    context: Context
+    read: Any = None  # what the handler's own query found, for a handler that has one
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        models: Mapping[str, type[Event]],
+        order: tuple[Table[Any] | Counters[Any], ...],
+        projectors: Mapping[str, tuple[Projector, ...]],
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        self._source = source
+        self._models = models
+        self._order = order
+        self._projectors = projectors
+        self._names = names or {}
+        self._rows: dict[Table[Any], dict[Key, Any]] = {table: {} for table in order if isinstance(table, Table)}
+        self._stored: dict[Table[Any], set[Key]] = {table: set() for table in self._rows}
+        self._changed: dict[Table[Any], dict[Key, bool]] = {table: {} for table in self._rows}
+        self._added: dict[Counters[Any], dict[Key, tuple[int, ...]]] = {
+            counters: {} for counters in order if isinstance(counters, Counters)
+        }
+        self._streams: dict[UUID, Stream[Any]] = {}
+        self._histories: dict[tuple[str, UUID], list[Recorded]] = {}
+        self._events: list[NewEvent] = []
+        self._journal: list[tuple[dict[Any, Any], Any, Any]] = []
+        self.context = Context()
+
+    # -- what handlers use ---------------------------------------------------------------------------------
+
+    def get(self, table: Table[R], *key: Any) -> R | None:
+        """The row with this key, with all that this group has done to it so far."""
+        row = self._rows[table].get(key, _MISSING)
+        if row is _MISSING:
+            raise NeedsMore((table, key))
+        return row  # type: ignore[no-any-return]  # rows of a table are of its row class
+
+    def put(self, table: Table[R], row: R) -> None:
+        """Write a row: changes the one that is there or makes a new one. The key must have been read."""
+        key = table.key_of(row)
+        if key not in self._rows[table]:
+            raise NeedsMore((table, key))
+        self._set(self._rows[table], key, row)
+        self._set(self._changed[table], key, True)
+
+    def insert(self, table: Table[R], row: R) -> None:
+        """Write a row whose key is new by construction (an id drawn for it), without reading first."""
+        self._rows[table].setdefault(table.key_of(row), None)
+        self.put(table, row)
+
+    def delete(self, table: Table[Any], *key: Any) -> None:
+        if self.get(table, *key) is not None:
+            self._set(self._rows[table], key, None)
+            self._set(self._changed[table], key, True)
+
+    def add(self, counters: Counters[Any], key: Key, *amounts: int) -> None:
+        """Move sums by a difference, in the order of the counters' fields."""
+        added = self._added[counters]
+        before = added.get(key)
+        self._set(added, key, amounts if before is None else tuple(map(int.__add__, before, amounts)))
+
+    def stream(self, fold: Fold[S], stream_id: UUID) -> Stream[S]:
+        """The state of a stream of the service's own, this group's events included."""
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            raise NeedsMore((fold, stream_id))
+        return stream
+
+    def start(self, fold: Fold[S], stream_id: UUID, *events: Event) -> None:
+        """Append to a stream that is new by construction, without reading first."""
+        self._streams.setdefault(stream_id, Stream(0, None))
+        self.append(fold, stream_id, *events)
+
+    def append(self, fold: Fold[S], stream_id: UUID, *events: Event) -> None:
+        """Record events of the service's own and fold them into its projections."""
+        for event in events:
+            before = self.stream(fold, stream_id)
+            version = before.version + 1
+            recorded = Recorded(event, new_id(), self._source, stream_id, version, self.now)
+            self._events.append(NewEvent(recorded, _storable(event.model_dump_json()), self._meta()))
+            self._set(self._streams, stream_id, Stream(version, fold.evolve(before.state, event)))
+            self.project(recorded)
+
+    def project(self, recorded: Recorded) -> None:
+        for projector in self._projectors.get(recorded.event.type, ()):
+            projector(self, recorded)
+
+    def history(self, source: str, stream_id: UUID) -> list[Recorded]:
+        """All events of a stream in the store, in version order: an out-of-order fold starts again from these."""
+        stored = self._histories.get((source, stream_id))
+        if stored is None:
+            raise NeedsMore((source, stream_id))
+        if source != self._source:
+            return stored
+        mine = (new.recorded for new in self._events if new.recorded.subject == stream_id)
+        return [*stored, *mine]
+
+    # -- what the group commit uses ------------------------------------------------------------------------
+
+    @property
+    def changed(self) -> Iterator[tuple[Table[Any], Any]]:
+        """Rows that this group has written, for those who want to know after the commit."""
+        for table, rows in self._rows.items():
+            for key in self._stored[table]:
+                yield table, rows[key]
+
+    def mark(self) -> tuple[int, int]:
+        return len(self._journal), len(self._events)
+
+    def undo(self, mark: tuple[int, int]) -> None:
+        """Back to the mark, as if what came since had never been asked for."""
+        changes, events = mark
+        while len(self._journal) > changes:
+            target, key, before = self._journal.pop()
+            if before is _MISSING:
+                del target[key]
+            else:
+                target[key] = before
+        del self._events[events:]
+
+    async def load(self, connection: Connection, wanted: Wanted) -> None:
+        """Lock and read, table by table in their fixed order, then streams."""
+        for table in self._order:
+            keys = isinstance(table, Table) and wanted.rows.get(table)
+            if keys and isinstance(table, Table):
+                await self._load_rows(connection, table, sorted(keys))
+        for fold, stream_ids in wanted.streams.items():
+            await self._load_streams(connection, fold, sorted(stream_ids))
+        if wanted.histories:
+            await self._load_histories(connection, sorted(wanted.histories))
+
+    async def flush(self, connection: Connection) -> None:
+        """Write everything that changed since the last flush, in the fixed order of tables, sorted by key."""
+        if self._events:
+            await connection.execute(APPEND, *event_arguments(self._events))
+        for table in self._order:
+            if isinstance(table, Counters):
+                await self._flush_sums(connection, table)
+            else:
+                await self._flush_rows(connection, table)
+        self._events.clear()
+        self._journal.clear()
+
+    def _set(self, target: dict[Any, Any], key: Any, value: Any) -> None:
+        self._journal.append((target, key, target.get(key, _MISSING)))
+        target[key] = value
+
+    def _meta(self) -> str:
+        meta = {
+            "time": self.now,
+            "traceparent": self.context.traceparent,
+            "correlationid": self.context.correlation_id,
+            "causationid": self.context.causation_id,
+        }
+        return to_json({name: value for name, value in meta.items() if value}).decode()
+
+    def _name(self, table: Table[Any] | Counters[Any]) -> str:
+        return self._names.get(table.name, table.name)
+
+    async def _load_rows(self, connection: Connection, table: Table[Any], keys: list[Key]) -> None:
+        rows = self._rows[table]
+        rows.update(dict.fromkeys(keys))
+        arguments = transposed(keys, len(table.key))
+        for record in await connection.fetch(table.select_sql(self._name(table)), *arguments):
+            row = table.load(record)
+            key = table.key_of(row)
+            rows[key] = row
+            self._stored[table].add(key)
+
+    async def _load_streams(self, connection: Connection, fold: Fold[Any], ids: list[UUID]) -> None:
+        self._streams.update(dict.fromkeys(ids, Stream(0, None)))
+        for stream_id, version, type_, data in await connection.fetch(READ_STREAMS, self._source, ids):
+            event = self._models[type_].model_validate(from_json(data))
+            before = self._streams[stream_id]
+            self._streams[stream_id] = Stream(version, fold.evolve(before.state, event))
+
+    async def _load_histories(self, connection: Connection, wanted: list[tuple[str, UUID]]) -> None:
+        for one in wanted:
+            self._histories[one] = []
+        for record in await connection.fetch(READ_HISTORIES, *transposed(wanted, 2)):
+            recorded = recorded_of(record, self._models)
+            if recorded is not None:
+                self._histories[recorded.source, recorded.subject].append(recorded)
+
+    async def _flush_rows(self, connection: Connection, table: Table[Any]) -> None:
+        changed = self._changed[table]
+        if not changed:
+            return
+        rows, stored = self._rows[table], self._stored[table]
+        keys = sorted(changed)
+        name = self._name(table)
+        gone = [key for key in keys if rows[key] is None and key in stored]
+        new = [table.values(rows[key]) for key in keys if rows[key] is not None and key not in stored]
+        other = [table.values(rows[key]) for key in keys if rows[key] is not None and key in stored]
+        if gone:
+            await connection.execute(table.delete_sql(name), *transposed(gone, len(table.key)))
+        if new:
+            await connection.execute(table.insert_sql(name), *transposed(new, len(table.columns)))
+        if other:
+            await connection.execute(table.update_sql(name), *transposed(other, len(table.columns)))
+        stored.difference_update(gone)
+        stored.update(key for key in keys if rows[key] is not None)
+        changed.clear()
+
+    async def _flush_sums(self, connection: Connection, counters: Counters[Any]) -> None:
+        added = self._added[counters]
+        moved = [(*key, *amounts) for key, amounts in sorted(added.items()) if any(amounts)]
+        if moved:
+            sql = counters.add_sql(self._name(counters))
+            await connection.execute(sql, *transposed(moved, len(counters.columns)))
+        added.clear()
+
+
+def _storable(text: str) -> str:
+    if "\\u0000" in text:
+        msg = "a text contains NUL"
+        raise UnstorableError(msg)
+    return text
+
+
+def event_arguments(events: Iterable[NewEvent]) -> list[list[Any]]:
+    """The columns of an insert of events, as `unnest` takes them."""
+    rows = [
+        (
+            new.recorded.event_id,
+            new.recorded.source,
+            new.recorded.subject,
+            new.recorded.version,
+            new.recorded.event.type,
+            new.data_json,
+            new.meta_json,
+        )
+        for new in events
+    ]
+    return transposed(rows, 7)
+
+
+def recorded_of(record: Record, models: Mapping[str, type[Event]]) -> Recorded | None:
+    """An event as read from the store; None for a type that this version of the service does not know."""
+    model = models.get(record["type"])
+    if model is None:
+        return None
+    return Recorded(
+        model.model_validate(from_json(record["data"])),
+        record["event_id"],
+        record["source"],
+        record["stream_id"],
+        record["version"],
+        datetime.fromisoformat(record["time"]),
+    )
