@@ -162,6 +162,7 @@ GATEWAY = Part(
     command=("caddy", "run", "--config", "{caddyfile}", "--adapter", "caddyfile"),
     settings={
         "GATEWAY_ADDRESS": "{gateway_address}",
+        "GATEWAY_BIND": "{gateway_bind}",
         **{service.upstream_variable: f"{{{service.name}_upstream}}" for service in SERVICES},
     },
     needs=tuple(service.name for service in SERVICES),

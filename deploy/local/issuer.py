@@ -32,9 +32,7 @@ Role = Literal["creator", "backer", "operator"]
 ALGORITHM = "ES256"
 DIRECTORY = Path(".local/issuer")
 LIFETIME_SECONDS = 3_600
-LIFETIME_SECONDS_MAX = (
-    86_400  # A day of development; a longer-lived token would outlive the run that made it.
-)
+LIFETIME_SECONDS_MAX = 86_400  # A day of development; a longer-lived token would outlive the run that made it.
 CLOCK_SKEW_SECONDS = 5  # `nbf` lies this far back, for a verifier whose clock is a little behind.
 
 

@@ -35,9 +35,7 @@ async def smtp_server(mailbox: Mailbox, host: str, port: int) -> AsyncIterator[i
     """Take mail while open; yields the port, which the system chooses when 0 is asked for."""
     receiver = Receiver(mailbox)
     server = await asyncio.get_running_loop().create_server(
-        lambda: SMTP(
-            receiver, data_size_limit=MESSAGE_BYTES_MAX, enable_SMTPUTF8=True, hostname="mailbox.local"
-        ),
+        lambda: SMTP(receiver, data_size_limit=MESSAGE_BYTES_MAX, enable_SMTPUTF8=True, hostname="mailbox.local"),
         host,
         port,
     )

@@ -17,8 +17,7 @@ from deploy.local.mailbox.store import Filter, Mailbox, Summary, part
 PAGE_MAX = 500
 # The mail of a stranger is shown: it may open links in a new tab, and nothing else (no scripts, no images).
 HTML_POLICY = (
-    "sandbox allow-popups allow-popups-to-escape-sandbox; "
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 )
 
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
@@ -77,9 +76,7 @@ def _serve_json(app: FastAPI, mailbox: Mailbox) -> None:
 
 
 def _serve_pages(app: FastAPI, mailbox: Mailbox) -> None:
-    page = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template(
-        "inbox.html"
-    )
+    page = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("inbox.html")
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def inbox(to: str = "", subject: str = "", open: int | None = None) -> str:  # noqa: A002 - reads well in the URL
