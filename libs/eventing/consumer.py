@@ -106,7 +106,7 @@ class Consumer:
         routing_key = message.raw_message.routing_key or ""
         try:
             raw = decode_batch(body)
-        except UndecodableError:
+        except UndecodableError as error:
             await self._park(partial(park_body, body=body, error=error, type_=routing_key))
         else:
             await self._take_in_batch(raw, routing_key)

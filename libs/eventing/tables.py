@@ -27,6 +27,35 @@ _POSTGRES_TYPES: dict[type, str] = {
 }
 
 
+BIGINT_MAX = 2**63 - 1
+
+
+class UnstorableError(ValueError):
+    """A value that Postgres cannot hold: NUL or half of a surrogate pair in a text, or a number past a bigint."""
+
+
+def check_text(text: str) -> None:
+    """Find out now, for one member, what the database would say later, to the whole group."""
+    if "\x00" in text:
+        msg = "a text contains NUL"
+        raise UnstorableError(msg)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            msg = "a text contains half of a surrogate pair"
+            raise UnstorableError(msg) from None
+
+
+def _check_bigint(number: int) -> None:
+    if not -BIGINT_MAX <= number <= BIGINT_MAX:
+        msg = "a number does not fit a bigint"
+        raise UnstorableError(msg)
+
+
+_CHECKS: dict[str, Callable[[Any], None]] = {"text": check_text, "bigint": _check_bigint}
+
+
 @dataclass(frozen=True)
 class Column:
     name: str
@@ -89,9 +118,12 @@ class Table(Generic[R]):
     key: tuple[str, ...]
     lock: bool = True  # False: rows that never change once they are there need no lock
     columns: tuple[Column, ...] = field(init=False)
+    _checks: tuple[tuple[str, Callable[[Any], None]], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", columns_of(self.row))
+        checks = tuple((c.name, _CHECKS[c.postgres_type]) for c in self.columns if c.postgres_type in _CHECKS)
+        object.__setattr__(self, "_checks", checks)
         missing = set(self.key) - {c.name for c in self.columns}
         if missing:
             msg = f"{self.name}: {self.row.__name__} has no {sorted(missing)}"
@@ -104,6 +136,13 @@ class Table(Generic[R]):
 
     def key_of(self, row: R) -> Key:
         return tuple(getattr(row, name) for name in self.key)
+
+    def check(self, row: R) -> None:
+        """Raises UnstorableError if the row holds a value that its column cannot."""
+        for name, check in self._checks:
+            value = getattr(row, name)
+            if value is not None:
+                check(value)
 
     def values(self, row: R) -> tuple[Any, ...]:
         return tuple(getattr(row, c.name) for c in self.columns)

@@ -18,7 +18,7 @@ from pydantic_core import from_json, to_json
 from contracts.event import Event
 from contracts.ids import new_id
 from eventing.database import Connection
-from eventing.tables import Counters, Key, R, Table, transposed
+from eventing.tables import Counters, Key, R, Table, UnstorableError, transposed
 
 S = TypeVar("S")
 
@@ -64,10 +64,6 @@ class NeedsMore(Exception):  # noqa: N818 - a request to run again, not an error
     def __init__(self, need: Need) -> None:
         super().__init__(need)
         self.need = need
-
-
-class UnstorableError(ValueError):
-    """A text that Postgres cannot hold: NUL or half of a surrogate pair."""
 
 
 class Wanted:
@@ -168,6 +164,7 @@ class Work:
         key = table.key_of(row)
         if key not in self._rows[table]:
             raise NeedsMore((table, key))
+        table.check(row)
         self._set(self._rows[table], key, row)
         self._set(self._changed[table], key, True)
 
