@@ -8,12 +8,17 @@ from deploy.topology import HTTP_PORT, SERVICES, Part, route_pattern
 
 FILE = Path(__file__).with_name("routes.caddy")
 
+# Doubled braces are Caddy's own.
 HEAD = """\
 # Made by `python -m deploy.gateway.routes` from deploy/topology.py; a test compares. The first match wins.
+
+redir / /docs
+handle /docs {{
+	header Content-Type "text/html; charset=utf-8"
+	respond `{index}`
+}}
 """
 
-
-# Doubled braces are Caddy's own.
 SERVICE = """\
 # {name}: {listed}
 @{name} path_regexp {pattern}
@@ -27,21 +32,23 @@ handle @{name} {{
 		import upstream
 	}}
 }}
-
-@{name}_pages path_regexp page ^/(?:(docs)/{name}|(openapi)/{name}(.json))$
-handle @{name}_pages {{
-	rewrite * /{{re.page.1}}{{re.page.2}}{{re.page.3}}
-	reverse_proxy {upstream} {{
-		import upstream
-		import patience
-	}}
-}}
 """
+
+INDEX = """\
+<!doctype html><html lang="en"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Groundswell API</title><style>:root {{ color-scheme: light dark; font: 1.1rem/1.6 system-ui, sans-serif }}
+body {{ margin: 2rem auto; max-width: 40rem; padding: 0 1rem }}</style>
+<h1>Groundswell API</h1><p>Each service describes its own part, as a page and as an OpenAPI 3.1 document.</p>
+<ul>{items}</ul></html>"""
+
+ITEM = '<li><a href="/docs/{name}">{name}</a> (<a href="/openapi/{name}.json">OpenAPI</a>)</li>'
 
 
 def routes() -> str:
     """The text of `routes.caddy`."""
-    return "\n".join([HEAD, *(_service(service) for service in SERVICES)])
+    names = sorted(service.name for service in SERVICES)
+    index = INDEX.format(items="".join(ITEM.format(name=name) for name in names))
+    return "\n".join([HEAD.format(index=index), *(_service(service) for service in SERVICES)])
 
 
 def _service(service: Part) -> str:

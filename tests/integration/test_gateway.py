@@ -221,11 +221,18 @@ async def test_a_public_path_leads_to_its_service_unchanged(gateway: Gateway, pa
 
 @pytest.mark.parametrize("service", [service.name for service in SERVICES])
 async def test_each_service_shows_its_api_pages_under_its_name(gateway: Gateway, service: str) -> None:
-    page = (await gateway.http.get(f"/docs/{service}")).json()
-    document = (await gateway.http.get(f"/openapi/{service}.json")).json()
+    for path in (f"/docs/{service}", f"/openapi/{service}.json"):
+        answer = (await gateway.http.get(path)).json()
+        assert (answer["service"], answer["path"]) == (service, path)
 
-    assert (page["service"], page["path"]) == (service, "/docs")
-    assert (document["service"], document["path"]) == (service, "/openapi.json")
+
+async def test_the_first_page_lists_the_api_pages_of_all_services(gateway: Gateway) -> None:
+    page = await gateway.http.get("/", follow_redirects=True)
+
+    assert (page.url.path, page.status_code) == ("/docs", 200)
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    linked = set(re.findall(r'href="([^"]+)"', page.text))
+    assert linked == {f"/{kind}" for s in SERVICES for kind in (f"docs/{s.name}", f"openapi/{s.name}.json")}
 
 
 @pytest.mark.parametrize("path", HIDDEN_PATHS)
