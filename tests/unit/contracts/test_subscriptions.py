@@ -3,6 +3,7 @@
 import pytest
 
 from contracts.event import Event
+from contracts.payment import PaymentFact
 from contracts.registry import PUBLIC_EVENTS, SERVICES
 from contracts.subscriptions import SUBSCRIPTIONS
 
@@ -26,3 +27,9 @@ class TestSubscriptions:
 
 def test_only_services_subscribe() -> None:
     assert set(SUBSCRIPTIONS) == set(SERVICES)
+
+
+def test_only_the_pledge_service_reads_payment_facts_about_a_pledge() -> None:
+    """Everybody else follows a pledge by `pledge.*`, so that there is one truth about it."""
+    readers = {s for s, events in SUBSCRIPTIONS.items() if any(issubclass(e, PaymentFact) for e in events)}
+    assert readers == {"pledge"}
