@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -12,6 +12,7 @@ from contracts.money import AMOUNT_MINOR_MAX, CURRENCIES, CurrencyMismatchError,
 SHIPPED = Path(__file__).with_name("currencies_shipped.txt")
 SUM_MAX = AMOUNT_MINOR_MAX * 10**6
 
+unhurried = settings(deadline=None)  # A pause of a busy machine is no failure.
 amounts = st.integers(min_value=-SUM_MAX // 4, max_value=SUM_MAX // 4)
 currencies = st.sampled_from(sorted(CURRENCIES))
 
@@ -70,6 +71,7 @@ class TestCurrency:
 
 
 class TestSums:
+    @unhurried
     @given(a=amounts, b=amounts, currency=currencies)
     def test_adding_and_taking_away_are_those_of_integers(self, a: int, b: int, currency: str) -> None:
         one, other = Money(amount=a, currency=currency), Money(amount=b, currency=currency)
