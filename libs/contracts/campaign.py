@@ -48,7 +48,7 @@ YearMonth = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$", examples=["
 
 
 class RewardTier(BaseModel):
-    """A reward for a minimum pledge (DOMAIN C5). A limited tier draws from a pool and names the pool's limit."""
+    """A reward for a minimum pledge (DOMAIN C5). A limited tier names its pool and the limit."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
