@@ -1,0 +1,57 @@
+"""Does the server at this address take work? Used for every way in which a server is found."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+import redis
+
+from deploy.local.processes import PROBE_SECONDS
+
+AMQP_GREETING = b"AMQP\x00\x00\x09\x01"
+
+
+def postgres_answers(url: str) -> bool:
+    """Whether a login succeeds and a query is answered."""
+
+    async def ask() -> bool:
+        connection = await asyncpg.connect(url, timeout=PROBE_SECONDS)
+        try:
+            return bool(await connection.fetchval("SELECT NOT pg_is_in_recovery()", timeout=PROBE_SECONDS))
+        finally:
+            connection.terminate()
+
+    # In a thread of its own, since the caller's may have a running event loop.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        try:
+            return thread.submit(asyncio.run, ask()).result()
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            return False
+
+
+def rabbitmq_answers(url: str, api_url: str) -> bool:
+    """Whether the management API lets us in and AMQP is spoken.
+
+    Raises:
+        OSError, httpx.HTTPError: nobody is there yet.
+    """
+    if not httpx.get(f"{api_url}/api/whoami", timeout=PROBE_SECONDS, trust_env=False).is_success:
+        return False
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port or 5672), PROBE_SECONDS) as connection:
+        connection.sendall(AMQP_GREETING)
+        return connection.recv(1) == b"\x01"  # A method frame: Connection.Start
+
+
+def redis_answers(url: str) -> bool:
+    """Whether a PING with our password comes back."""
+    try:
+        with redis.Redis.from_url(url, socket_timeout=PROBE_SECONDS) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
