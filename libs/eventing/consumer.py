@@ -19,6 +19,7 @@ from contracts.registry import PUBLIC_EVENTS
 from eventing.database import Connection, Pool
 from eventing.faults import Fault, fault_of
 from eventing.group_commit import GroupCommit
+from eventing.metrics import Metrics
 from eventing.store import park, park_body
 from eventing.topology import dead_queue_of, queue_of
 
@@ -43,8 +44,11 @@ class DeadLetterError(Exception):
 class Consumer:
     """Reads the service's queue until `stop()`, up to PREFETCH_MESSAGES bodies side by side."""
 
-    def __init__(self, pool: Pool, commit: GroupCommit, service: str, broker_url: str) -> None:
+    def __init__(
+        self, pool: Pool, commit: GroupCommit, service: str, broker_url: str, metrics: Metrics | None = None
+    ) -> None:
         self._pool = pool
+        self._metrics = metrics or Metrics()
         self._commit = commit
         self._service = service
         self._broker = RabbitBroker(
@@ -107,7 +111,7 @@ class Consumer:
         try:
             raw = decode_batch(body)
         except UndecodableError as error:
-            await self._park(partial(park_body, body=body, error=error, type_=routing_key))
+            await self._park(error, partial(park_body, body=body, error=error, type_=routing_key))
         else:
             await self._take_in_batch(raw, routing_key)
         await message.ack()
@@ -146,10 +150,10 @@ class Consumer:
         self, raw: Mapping[str, Any], envelope: Envelope | None, error: Exception, routing_key: str
     ) -> None:
         if envelope is not None:
-            await self._park(partial(park, envelope=envelope, error=error))
+            await self._park(error, partial(park, envelope=envelope, error=error))
         else:
             body = to_json([raw])
-            await self._park(partial(park_body, body=body, error=error, type_=routing_key))
+            await self._park(error, partial(park_body, body=body, error=error, type_=routing_key))
 
     async def _bury(self, message: RabbitMessage) -> None:
         """A dead letter becomes a parked event, so that operators have one place to look."""
@@ -157,21 +161,23 @@ class Consumer:
         error = DeadLetterError(f"dead-lettered by the broker: {deaths}")
         body: bytes = message.body
         type_ = str(message.raw_message.type or "")
-        await self._park(partial(park_body, body=body, error=error, type_=type_))
+        await self._park(error, partial(park_body, body=body, error=error, type_=type_))
         await message.ack()
 
-    async def _park(self, parking: Callable[[Connection], Awaitable[None]]) -> None:
+    async def _park(self, reason: Exception, parking: Callable[[Connection], Awaitable[None]]) -> None:
         """Park, however long the database takes to come back; the message stays unacknowledged meanwhile."""
         for pause in itertools.chain(BACKOFF_SECONDS, itertools.repeat(BACKOFF_SECONDS[-1])):
             try:
                 async with self._pool.acquire() as connection, connection.transaction():
                     await parking(connection)
-                    return
+                self._metrics.parked.labels(type(reason).__name__).inc()
             except Exception as error:
                 if fault_of(error) is Fault.MEMBER:
                     raise
                 log.warning("parking_waits_for_database", error=repr(error))
                 await asyncio.sleep(pause)
+            else:
+                return
 
 
 async def _as_it_came(message: Any) -> Any:

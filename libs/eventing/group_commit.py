@@ -22,9 +22,11 @@ from eventing.clock import DatabaseClock
 from eventing.database import Connection, Pool
 from eventing.definition import IDEMPOTENCY, Answer, Definition, Handler, IdempotencyRow
 from eventing.faults import Fault, fault_of
-from eventing.metrics import GROUP_MEMBERS, GROUP_RERUNS, GROUP_SECONDS
+from eventing.log import correlation_id
+from eventing.metrics import Metrics
 from eventing.refusal import Refusal, Unavailable
 from eventing.store import Taken, park, take_in
+from eventing.telemetry import current_traceparent
 from eventing.work import Context, Need, NeedsMore, Recorded, Wanted, Work
 
 GROUP_MEMBERS_MAX: Final = 500  # Larger groups save nothing more per member and keep locks longer.
@@ -77,6 +79,11 @@ class Member:
 Results: TypeAlias = dict[Member, Any]
 
 
+def current_context() -> Context:
+    """The trace and the correlation id of the request that is being handled."""
+    return Context(current_traceparent(), correlation_id.get())
+
+
 class _Poisoned(Exception):  # noqa: N818 - a request to run again without these
     def __init__(self, culprits: Mapping[Member, BaseException]) -> None:
         self.culprits = culprits
@@ -91,11 +98,13 @@ class GroupCommit:
         definition: Definition,
         clock: DatabaseClock | None = None,
         after_commit: Iterable[Callable[[Work], None]] = (),
+        metrics: Metrics | None = None,
     ) -> None:
         self._pool = pool
         self._definition = definition
         self._clock = clock or DatabaseClock()
         self._after_commit = tuple(after_commit)
+        self._metrics = metrics or Metrics()
         self._commands: deque[Member] = deque()
         self._events: deque[Member] = deque()
         self._wake = asyncio.Event()
@@ -114,7 +123,9 @@ class GroupCommit:
             raise Unavailable("The service is busy or stopping")
         handler = self._definition.commands[type(command)]
         done = asyncio.get_running_loop().create_future()
-        self._commands.append(Member(command, done, context or Context(), time.monotonic(), handler, idempotency))
+        self._commands.append(
+            Member(command, done, context or current_context(), time.monotonic(), handler, idempotency)
+        )
         self._wake.set()
         return await asyncio.shield(done)
 
@@ -174,7 +185,7 @@ class GroupCommit:
                     work, results = await attempt.run(connection)
             except Exception as error:  # noqa: BLE001 - sorted by kind; every kind ends in an answer
                 fault = fault_of(error)
-                GROUP_RERUNS.labels(fault.value).inc()
+                self._metrics.group_reruns.labels(fault.value).inc()
                 log.warning("group_failed", fault=fault.value, error=repr(error), members=len(group))
                 races += fault is Fault.RACE
                 if fault is Fault.MEMBER or races > RACES_MAX:
@@ -189,12 +200,14 @@ class GroupCommit:
                     await asyncio.sleep(BACKOFF_SECONDS[min(faults, len(BACKOFF_SECONDS) - 1)])
                     faults += 1
             else:
-                GROUP_SECONDS.observe(time.monotonic() - started)
-                GROUP_MEMBERS.observe(len(group))
+                self._metrics.group_seconds.observe(time.monotonic() - started)
+                self._metrics.group_members.observe(len(group))
                 for listener in self._after_commit:
                     listener(work)
                 for member, result in results.items():
                     member.answer(result)
+                for reason in attempt.parked:
+                    self._metrics.parked.labels(type(reason).__name__).inc()
                 return
 
 
@@ -207,6 +220,10 @@ class _Attempt:
         self._clock = clock
         self._poison: dict[Member, BaseException] = {}
         self._found: list[Need] = []  # needs that only showed while deciding
+
+    @property
+    def parked(self) -> Iterable[BaseException]:
+        return self._poison.values()
 
     def blame(self, member: Member, error: BaseException) -> None:
         """A member that cannot be committed: an event is parked by the next run, a command answered."""

@@ -189,18 +189,16 @@ class Door:
         return again
 
     async def _body(self, length: int, receive: Receive) -> bytes:
-        too_large = _refuse("body-too-large", 413, f"A body may have {self._body_bytes_max} bytes.")
-        if length > self._body_bytes_max:
-            raise too_large
-        body, more = b"", True
+        body, more = b"", length <= self._body_bytes_max
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise _GoneError
             body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self._body_bytes_max:
-                raise too_large
+            length = len(body)
+            more = message.get("more_body", False) and length <= self._body_bytes_max
+        if length > self._body_bytes_max:
+            raise _refuse("body-too-large", 413, f"A body may have {self._body_bytes_max} bytes.")
         return body
 
 
@@ -294,6 +292,7 @@ def build_app(
         redoc_url=None,
         openapi_url=None,
         lifespan=lifespan,
+        telemetry=telemetry.of_requests(settings.otlp_endpoint),
         responses={"4XX": {"description": "Refused", "content": {problems.MEDIA_TYPE: reference}}},
     )
     registry = registry or telemetry.new_registry()

@@ -1,15 +1,33 @@
-"""What the eventing core counts. Labels never carry ids."""
+"""What the eventing core counts, per service. Labels never carry ids."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-GROUP_MEMBERS = Histogram(
-    "groundswell_group_members",
-    "Commands and events per group commit",
-    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
-)
-GROUP_SECONDS = Histogram("groundswell_group_seconds", "From taking a group to its commit, reruns included")
-GROUP_RERUNS = Counter("groundswell_group_reruns_total", "Groups that were run again", ["fault"])
-PARKED = Counter("groundswell_parked_events_total", "Events or bodies that could not be taken in", ["reason"])
-RELAY_LAG_SECONDS = Gauge("groundswell_relay_lag_seconds", "Age of the oldest event that is not published yet")
-RELAY_PUBLISHED = Counter("groundswell_relay_published_events_total", "Events confirmed by the broker")
-RELAY_STOPPED = Gauge("groundswell_relay_stopped", "1 while an unroutable event holds the relay")
+
+class Metrics:
+    """The core's metrics in one registry, so that several services can live in one process."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        registry = registry or CollectorRegistry()
+        self.registry = registry
+        self.group_members = Histogram(
+            "groundswell_group_members",
+            "Commands and events per group commit",
+            buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
+            registry=registry,
+        )
+        self.group_seconds = Histogram(
+            "groundswell_group_seconds", "From taking a group to its commit, reruns included", registry=registry
+        )
+        self.group_reruns = Counter(
+            "groundswell_group_reruns", "Groups that were run again", ["fault"], registry=registry
+        )
+        self.parked = Counter("groundswell_parked_events", "What could not be taken in", ["reason"], registry=registry)
+        self.relay_lag_seconds = Gauge(
+            "groundswell_relay_lag_seconds", "Age of the oldest event that is not published yet", registry=registry
+        )
+        self.relay_published = Counter(
+            "groundswell_relay_published_events", "Events confirmed by the broker", registry=registry
+        )
+        self.relay_stopped = Gauge(
+            "groundswell_relay_stopped", "1 while an unroutable event holds the relay", registry=registry
+        )

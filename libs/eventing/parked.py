@@ -32,6 +32,11 @@ async def parked_events(pool: Pool, limit: int = LISTED_MAX) -> list[ParkedEvent
     return [ParkedEvent(**row) for row in rows]
 
 
+async def numbers(pool: Pool) -> list[int]:
+    rows = await pool.fetch("SELECT id FROM parked_event ORDER BY id LIMIT $1", LISTED_MAX)
+    return [row["id"] for row in rows]
+
+
 async def parked_event(pool: Pool, number: int) -> ParkedEvent:
     row = await pool.fetchrow("SELECT * FROM parked_event WHERE id = $1", number)
     if row is None:

@@ -24,7 +24,7 @@ from contracts.envelope import BATCH_CONTENT_TYPE, batch, encode
 from contracts.ids import new_id
 from contracts.registry import PUBLIC_EVENTS
 from eventing.database import Pool
-from eventing.metrics import RELAY_LAG_SECONDS, RELAY_PUBLISHED, RELAY_STOPPED
+from eventing.metrics import Metrics
 from eventing.topology import EXCHANGE
 
 LEASE_SECONDS: Final = 5  # A dead holder is replaced after this; the issue of duplicates ends then, too.
@@ -79,9 +79,12 @@ class UnroutableError(Exception):
 class Relay:
     """`run()` relays for ever; `run_once()` is one round, for tests and for `run`."""
 
-    def __init__(self, pool: Pool, source: str, broker_url: str, *, holder: UUID | None = None) -> None:
+    def __init__(
+        self, pool: Pool, source: str, broker_url: str, *, holder: UUID | None = None, metrics: Metrics | None = None
+    ) -> None:
         self._pool = pool
         self._source = source
+        self._metrics = metrics or Metrics()
         self._broker = RabbitBroker(
             broker_url,
             default_channel=Channel(on_return_raises=True),
@@ -113,10 +116,10 @@ class Relay:
         while not self._stopping:
             try:
                 relayed = await self.run_once()
-                RELAY_STOPPED.set(0)
+                self._metrics.relay_stopped.set(0)
                 failures = 0
             except UnroutableError as error:
-                RELAY_STOPPED.set(1)
+                self._metrics.relay_stopped.set(1)
                 log.error("relay_stopped", reason=str(error))  # noqa: TRY400 - the reason is all there is to say
                 await self._pause(UNROUTABLE_PAUSE_SECONDS)
             except Exception as error:  # noqa: BLE001 - broker or database away: nothing is lost by waiting
@@ -145,10 +148,10 @@ class Relay:
             _READ.format(source=self._source), self._cursor.xid, self._cursor.position, ROUND_EVENTS_MAX
         )
         if not rows:
-            RELAY_LAG_SECONDS.set(0)
+            self._metrics.relay_lag_seconds.set(0)
             return 0
         self._active_at = time.monotonic()
-        RELAY_LAG_SECONDS.set((datetime.now(UTC) - _time_of(rows[0])).total_seconds())
+        self._metrics.relay_lag_seconds.set((datetime.now(UTC) - _time_of(rows[0])).total_seconds())
         await self._publish(rows)
         await self._advance(Cursor(rows[-1]["xid"], rows[-1]["position"]))
         return len(rows)
@@ -211,7 +214,7 @@ class Relay:
             async with asyncio.TaskGroup() as group:
                 for type_, events in flight:
                     group.create_task(self._publish_one(type_, events))
-            RELAY_PUBLISHED.inc(sum(len(events) for _, events in flight))
+            self._metrics.relay_published.inc(sum(len(events) for _, events in flight))
 
     async def _publish_one(self, type_: str, events: Sequence[str]) -> None:
         try:

@@ -15,6 +15,7 @@ from eventing.database import CONNECT_SECONDS, Pool, connect_pool
 from eventing.definition import Definition
 from eventing.faults import Fault, fault_of
 from eventing.group_commit import GroupCommit
+from eventing.metrics import Metrics
 from eventing.relay import Relay
 from eventing.settings import ServiceSettings
 from eventing.work import Work
@@ -68,6 +69,8 @@ async def running(
     *,
     clock: DatabaseClock | None = None,
     after_commit: Iterable[Callable[[Work], None]] = (),
+    metrics: Metrics | None = None,
+    consume: bool = True,
 ) -> AsyncIterator[Runtime]:
     """The service from its database connection up; leaving it is a graceful stop.
 
@@ -76,17 +79,18 @@ async def running(
     """
     clock = clock or DatabaseClock()
     pool = await _connect(settings, definition.source)
-    relay = Relay(pool, definition.source, settings.broker_url.get_secret_value())
-    commit = GroupCommit(pool, definition, clock, (lambda _work: relay.wake(), *after_commit))
-    consumer = Consumer(pool, commit, definition.source, settings.broker_url.get_secret_value())
+    broker_url = settings.broker_url.get_secret_value()
+    relay = Relay(pool, definition.source, broker_url, metrics=metrics)
+    commit = GroupCommit(pool, definition, clock, (lambda _work: relay.wake(), *after_commit), metrics)
+    consumer = Consumer(pool, commit, definition.source, broker_url, metrics)
     committing = asyncio.create_task(commit.run(), name="group commit")
     relaying = asyncio.create_task(relay.run(), name="relay")
-    consuming = asyncio.create_task(consumer.start(), name="consumer start")
+    consuming = [asyncio.create_task(consumer.start(), name="consumer start")] if consume else []
     runtime = Runtime(pool, commit, clock, relay, consumer)
     try:
         yield runtime
     finally:
-        await _cancel(*runtime._tasks, consuming)  # noqa: SLF001 - its own factory
+        await _cancel(*runtime._tasks, *consuming)  # noqa: SLF001 - its own factory
         await consumer.stop()
         commit.stop()
         relay.stop()

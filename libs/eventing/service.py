@@ -42,11 +42,11 @@ class CommandError(Exception):
 
 @dataclass(frozen=True)
 class Republish:
-    """Which events to publish again: of these types, recorded in [since, to)."""
+    """Which events to publish again, of these types and recorded since then, and into which queue."""
 
     types: tuple[str, ...]
     since: datetime | None
-    to: datetime | None
+    to: str
 
 
 class Parked(Protocol[S_contra]):
@@ -111,12 +111,12 @@ def build_cli(name: str, settings: type[S], build: Build[S], commands: Commands[
     @cli.command()
     def republish(
         types: Annotated[str, typer.Option(help="Event types, separated by commas")],
+        to: Annotated[str, typer.Option(help="The queue of the subscriber that wants them")],
         since: Annotated[datetime | None, typer.Option(help="From this time (UTC)")] = None,
-        to: Annotated[datetime | None, typer.Option(help="Before this time (UTC)")] = None,
     ) -> None:
-        """Publish recorded events again, for a new subscriber."""
+        """Publish recorded events again, into the queue of a new subscriber."""
         names = tuple(filter(None, (name.strip() for name in types.split(","))))
-        wanted = Republish(names, _utc(since), _utc(to))
+        wanted = Republish(names, _utc(since), to)
 
         async def command(loaded: S) -> None:
             typer.echo(f"{await commands.republish(loaded, wanted)} events published")

@@ -65,6 +65,9 @@ class ServiceSettings(BaseSettings):
         description="PostgreSQL, as the service's own role: postgresql://role:password@host:port/database"
     )
     broker_url: AmqpUrl = Field(description="RabbitMQ, as the service's own user: amqp://user:password@host:port/vhost")
+    broker_admin_url: AmqpUrl | None = Field(
+        None, description="RabbitMQ, as a user that may declare all queues; for `migrate` and `republish`"
+    )
     http_host: str = Field("127.0.0.1", description="Address to listen on")
     http_port: int = Field(8000, ge=1, le=65535, description="Port to listen on")
     http_body_bytes_max: int = Field(

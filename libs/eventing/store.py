@@ -11,7 +11,6 @@ from pydantic_core import to_json
 from contracts.envelope import Envelope
 from contracts.envelope import encode as encode_envelope
 from eventing.database import Connection
-from eventing.metrics import PARKED
 from eventing.tables import transposed
 from eventing.work import EVENT_COLUMNS
 
@@ -90,7 +89,6 @@ async def park_body(
     """Put a message body aside exactly as it came."""
     reason = f"{type(error).__name__}: {error}".replace("\x00", "\\0")[:ERROR_LENGTH_MAX]
     await connection.execute(_PARK, type_.replace("\x00", ""), event_id, body, reason)
-    PARKED.labels(type(error).__name__).inc()
     log.error("event_parked", type=type_, event_id=str(event_id), error=reason)
 
 

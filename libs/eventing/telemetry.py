@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -42,17 +42,15 @@ class Tracing:
             self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces")))
             trace.set_tracer_provider(self._provider)
 
-    def instrument(self, app: FastAPI) -> None:
-        """Record a span per request, where there is somebody to send it to."""
-        if self._provider:
-            from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # noqa: PLC0415
-
-            FastAPIInstrumentor.instrument_app(app, tracer_provider=self._provider, excluded_urls="health,metrics")
-
     def stop(self) -> None:
         """Send what is still held, then stop."""
         if self._provider:
             self._provider.shutdown()
+
+
+def of_requests(endpoint: str | None) -> TelemetryConfig:
+    """What FastAPI records of requests: a span each, if there is somebody to send it to, and nothing else."""
+    return {"tracing": endpoint is not None, "metrics": False, "logs": False, "operation_spans": False}
 
 
 def new_traceparent() -> str:
