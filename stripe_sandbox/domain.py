@@ -1,0 +1,210 @@
+"""The life of a payment intent, pure: records and a time in, new records out, refusals as Stripe words them.
+
+requires_payment_method → requires_confirmation → requires_action → requires_capture → succeeded | canceled
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from stripe_sandbox.cards import AUTHENTICATION_REQUIRED, Authentication, Decline
+from stripe_sandbox.errors import StripeError
+from stripe_sandbox.resources import Charge, Failure, Intent, PaymentMethod, Status
+
+DAY_SECONDS = 86_400
+HOLD_SECONDS = 7 * DAY_SECONDS
+VISA_OFF_SESSION_HOLD_SECONDS = 4 * DAY_SECONDS + 18 * 3_600
+
+CONFIRMABLE = (Status.REQUIRES_PAYMENT_METHOD, Status.REQUIRES_CONFIRMATION, Status.REQUIRES_ACTION)
+CANCELABLE = (*CONFIRMABLE, Status.REQUIRES_CAPTURE)
+
+AUTHENTICATION_FAILED = Decline(
+    "payment_intent_authentication_failure",
+    "authentication_not_handled",
+    "The provided PaymentMethod has failed authentication. You can provide another and confirm again.",
+)
+
+
+class UnexpectedStateError(StripeError):
+    """The intent is in a state that does not allow what was asked; the answer carries the intent."""
+
+    def __init__(self, intent: Intent, done: str, allowed: Iterable[Status]) -> None:
+        super().__init__(
+            f"This PaymentIntent could not be {done} because it has a status of {intent.status}. Only a "
+            f"PaymentIntent with one of the following statuses may be {done}: {', '.join(allowed)}.",
+            code="payment_intent_unexpected_state",
+        )
+        self.intent = intent
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of a confirmation or a capture: the intent, its charge if there is one, a decline if any."""
+
+    intent: Intent
+    charge: Charge | None = None
+    decline: Decline | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How an intent is confirmed. `authenticated`: the backer has just passed 3-D Secure."""
+
+    charge_id: str
+    now: int
+    off_session: bool = False
+    authenticated: bool = False
+
+
+def confirm(intent: Intent, method: PaymentMethod, terms: Terms) -> Attempt:
+    """Hold or take the money, ask for authentication, or decline."""
+    if intent.status not in CONFIRMABLE:
+        raise UnexpectedStateError(intent, "confirmed", CONFIRMABLE)
+    intent = replace(intent, payment_method=method.id, last_failure=None)
+    if not terms.authenticated and _needs_authentication(method, off_session=terms.off_session):
+        if not terms.off_session:
+            return Attempt(replace(intent, status=Status.REQUIRES_ACTION))
+        return _declined(intent, method, AUTHENTICATION_REQUIRED, terms)
+    if method.card.decline is not None:
+        return _declined(intent, method, method.card.decline, terms)
+    return _approved(intent, method, terms)
+
+
+def fail_authentication(intent: Intent, method: PaymentMethod) -> Attempt:
+    """The backer did not pass 3-D Secure: another payment method is needed; no charge was tried."""
+    if intent.status is not Status.REQUIRES_ACTION:
+        raise UnexpectedStateError(intent, "authenticated", (Status.REQUIRES_ACTION,))
+    failure = Failure(AUTHENTICATION_FAILED, method, None)
+    return Attempt(_back_to_method(intent, failure), decline=AUTHENTICATION_FAILED)
+
+
+def capture(intent: Intent, charge: Charge, amount: int | None) -> Attempt:
+    """Take at most what is held, once; the rest is released."""
+    if intent.status is not Status.REQUIRES_CAPTURE:
+        raise UnexpectedStateError(intent, "captured", (Status.REQUIRES_CAPTURE,))
+    taken = intent.amount_capturable if amount is None else amount
+    if taken > intent.amount_capturable:
+        raise StripeError(
+            f"The amount to capture is greater than the amount that can be captured ({intent.amount_capturable}).",
+            code="amount_too_large",
+            param="amount_to_capture",
+        )
+    decline = charge.card.capture_decline
+    if decline is not None:
+        failed = replace(charge, decline=decline, capture_before=None)
+        failure = Failure(decline, _method_of(charge), charge.id)
+        return Attempt(_back_to_method(intent, failure), failed, decline)
+    return Attempt(*_taken(intent, charge, taken))
+
+
+def cancel(intent: Intent, charge: Charge | None, reason: str | None, now: int) -> Attempt:
+    """Release the hold, if there is one, and end the intent."""
+    if intent.status not in CANCELABLE:
+        raise UnexpectedStateError(intent, "canceled", CANCELABLE)
+    held = charge if intent.status is Status.REQUIRES_CAPTURE else None
+    ended = replace(
+        intent,
+        status=Status.CANCELED,
+        canceled_at=now,
+        cancellation_reason=reason,
+        amount_capturable=0,
+    )
+    if held is None:
+        return Attempt(ended)
+    released = replace(held, amount_refunded=held.amount, released=held.amount, capture_before=None)
+    return Attempt(ended, released)
+
+
+def refund(charge: Charge, amount: int | None) -> tuple[Charge, int]:
+    """The charge after giving back `amount` (all that is left when None), and the amount."""
+    if not charge.captured:
+        raise StripeError(
+            f"Charge {charge.id} has not been captured; cancel its PaymentIntent to release the hold.",
+            code="charge_not_refundable",
+        )
+    if charge.refundable == 0:
+        raise StripeError(f"Charge {charge.id} has already been refunded.", code="charge_already_refunded")
+    given = charge.refundable if amount is None else amount
+    if given > charge.refundable:
+        raise StripeError(
+            f"Refund amount ({given}) is greater than unrefunded amount on charge ({charge.refundable})",
+            code="amount_too_large",
+            param="amount",
+        )
+    return replace(charge, amount_refunded=charge.amount_refunded + given), given
+
+
+def _needs_authentication(method: PaymentMethod, *, off_session: bool) -> bool:
+    match method.card.authentication:
+        case Authentication.NEVER:
+            return False
+        case Authentication.ALWAYS:
+            return True
+        case Authentication.ON_SESSION:
+            return not off_session
+        case Authentication.UNLESS_SET_UP:
+            return not method.set_up
+
+
+def _approved(intent: Intent, method: PaymentMethod, terms: Terms) -> Attempt:
+    charge = replace(_charge(intent, method, terms), authenticated=terms.authenticated)
+    if intent.capture_method != "manual":
+        return Attempt(*_taken(replace(intent, latest_charge=charge.id), charge, intent.amount))
+    window = VISA_OFF_SESSION_HOLD_SECONDS if terms.off_session and method.card.brand == "visa" else HOLD_SECONDS
+    held = replace(
+        intent,
+        status=Status.REQUIRES_CAPTURE,
+        latest_charge=charge.id,
+        amount_capturable=intent.amount,
+    )
+    return Attempt(held, replace(charge, capture_before=terms.now + window))
+
+
+def _declined(intent: Intent, method: PaymentMethod, decline: Decline, terms: Terms) -> Attempt:
+    charge = replace(_charge(intent, method, terms), decline=decline)
+    failed = _back_to_method(intent, Failure(decline, method, charge.id))
+    return Attempt(replace(failed, latest_charge=charge.id), charge, decline)
+
+
+def _taken(intent: Intent, charge: Charge, amount: int) -> tuple[Intent, Charge]:
+    rest = charge.amount - amount
+    return (
+        replace(intent, status=Status.SUCCEEDED, amount_capturable=0, amount_received=amount),
+        replace(
+            charge,
+            captured=True,
+            amount_captured=amount,
+            amount_refunded=rest,
+            released=rest,
+            capture_before=None,
+        ),
+    )
+
+
+def _back_to_method(intent: Intent, failure: Failure) -> Intent:
+    return replace(
+        intent,
+        status=Status.REQUIRES_PAYMENT_METHOD,
+        payment_method=None,
+        amount_capturable=0,
+        last_failure=failure,
+    )
+
+
+def _charge(intent: Intent, method: PaymentMethod, terms: Terms) -> Charge:
+    return Charge(
+        id=terms.charge_id,
+        created=terms.now,
+        amount=intent.amount,
+        currency=intent.currency,
+        intent=intent.id,
+        customer=intent.customer,
+        payment_method=method.id,
+        card=method.card,
+        metadata=intent.metadata,
+        description=intent.description,
+        transfer_group=intent.transfer_group,
+    )
+
+
+def _method_of(charge: Charge) -> PaymentMethod:
+    return PaymentMethod(charge.payment_method, charge.created, charge.card, charge.customer)

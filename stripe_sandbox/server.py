@@ -1,0 +1,33 @@
+"""Runs the application under uvicorn: httptools, uvloop, and a way to drop a connection."""
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from stripe_sandbox.protocol import ABORT
+
+STOP_SECONDS = 5  # Requests under way may end; a delayed answer is cut off then.
+BACKLOG = 2_048
+
+
+class DroppableProtocol(HttpToolsProtocol):
+    """Gives the application a way to close the connection without an answer."""
+
+    def on_headers_complete(self) -> None:
+        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
+        super().on_headers_complete()
+
+
+def serve(app: ASGIApp, host: str, port: int) -> None:
+    """Until SIGINT or SIGTERM."""
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        http=DroppableProtocol,
+        loop="uvloop",
+        ws="none",
+        access_log=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
