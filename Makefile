@@ -1,0 +1,37 @@
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test lint format bench clean
+
+help: ## List what can be done here
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:
+	@$(PYTHON) -m deploy.local.bootstrap
+
+demo: setup ## Start everything, play the campaigns in scenarios/, check the books, stop
+	@$(BIN)/python -m scenarios.demo
+
+run: setup ## Start the platform, print its addresses, stay until Ctrl-C
+	@$(BIN)/python -m deploy.local.run
+
+test: lint ## Lint, types, architecture, and every test against real servers
+	@$(BIN)/python -m pytest
+
+lint: setup ## Ruff, mypy, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy .
+	@$(BIN)/lint-imports
+
+format: setup ## Put the code in its form
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+bench: setup ## Measure against baselines; ROW=intake runs one row
+	@$(BIN)/python -m bench $(ROW)
+
+clean: ## End what killed runs left behind; remove .local and caches
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local.clean; fi
+	@rm -rf .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
