@@ -172,7 +172,7 @@ class Params:
                 param=self._name(unknown[0])[:100],
             )
 
-    def _take(self, name: str) -> Value | None:
+    def _take(self, name: str) -> "Value | None":
         self._read.add(name)
         return self._form.get(name)
 
