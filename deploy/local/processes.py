@@ -146,21 +146,6 @@ class Process:
         self.launch()
         self.wait_ready(seconds)
 
-    def wait_done(self, seconds: float) -> None:
-        """Wait until a program that ends by itself has done its work.
-
-        Raises:
-            ProcessFailedError: it failed or takes longer; the message shows the end of its log.
-        """
-        if self._popen is None:
-            raise ProcessFailedError(f"{self.name} has not been started")
-        try:
-            code = self._popen.wait(seconds)
-        except subprocess.TimeoutExpired as error:
-            raise ProcessFailedError(self._report(f"is not done after {seconds:.0f} s")) from error
-        if code != 0:
-            raise ProcessFailedError(self._report(f"ended with code {code}"))
-
     def stop(self) -> None:
         """Ask to stop, wait, kill what does not. Nothing happens if it does not run."""
         self._end(self.stop_signal)

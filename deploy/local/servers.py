@@ -138,7 +138,7 @@ def backing_servers(
         given = {kind.name: server for kind in KINDS if (server := _given(kind, environ))}
         wanted = [kind for kind in KINDS if kind.name not in given]
         in_docker = bool(wanted) and containers.docker_answers()
-        caddy = _install_missing([] if in_docker else wanted)
+        caddy = install_missing([] if in_docker else wanted)
         run = ending.enter_context(open_run(name, local))
         servers: dict[str, Server] = dict(given)
         for kind in wanted:  # All are launched before the first is waited for.
@@ -154,7 +154,7 @@ def _ready(postgres: Server, rabbitmq: Server, redis: Server, caddy: Path, run: 
     return Servers(backing, postgres, rabbitmq, redis, run)
 
 
-def _install_missing(kinds: Sequence[Kind]) -> Path:
+def install_missing(kinds: Sequence[Kind]) -> Path:
     """Have every program that these servers and the gateway need; returns Caddy's."""
     missing = {kind.name: kind.package for kind in kinds if kind.find() is None}
     if find_program("caddy") is None:
