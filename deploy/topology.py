@@ -11,8 +11,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+NAMESPACE = "groundswell"  # The PostgreSQL database and the RabbitMQ virtual host.
+
 JWT_ISSUER = "groundswell-local"
 JWT_AUDIENCE = "groundswell"
+
+# What placeholders stand for in development, wherever it runs; only addresses differ.
+DEVELOPMENT_VALUES = {
+    "jwt_issuer": JWT_ISSUER,
+    "jwt_audience": JWT_AUDIENCE,
+    "stripe_api_key": "sk_test_sandbox",
+    "stripe_webhook_secret": "whsec_development",
+    "mail_from": "Groundswell <mail@groundswell.example>",
+    "min_campaign_seconds": "3600",  # DOMAIN C3; the demo shortens it.
+    "log_level": "INFO",
+    "otlp_endpoint": "",
+}
 
 # Each container has its own address, so every part uses the same port there; natively each gets a free one.
 HTTP_PORT = 8000
@@ -49,8 +63,8 @@ COMMON = {
     "GROUNDSWELL_HTTP_HOST": "{http_host}",
     "GROUNDSWELL_HTTP_PORT": "{http_port}",
     "GROUNDSWELL_JWKS_URL": "{jwks_url}",
-    "GROUNDSWELL_JWT_ISSUER": JWT_ISSUER,
-    "GROUNDSWELL_JWT_AUDIENCE": JWT_AUDIENCE,
+    "GROUNDSWELL_JWT_ISSUER": "{jwt_issuer}",
+    "GROUNDSWELL_JWT_AUDIENCE": "{jwt_audience}",
     "GROUNDSWELL_LOG_LEVEL": "{log_level}",
     "GROUNDSWELL_OTLP_ENDPOINT": "{otlp_endpoint}",
 }
@@ -125,14 +139,14 @@ SERVICES = (
 # Stand-ins for what a site gets from others: a card processor, an identity provider, a mail server.
 STRIPE_SANDBOX = Part(
     name="stripe-sandbox",
-    command=("stripe-sandbox", "serve"),
+    command=("stripe-sandbox", "serve", "--host", "{http_host}", "--port", "{http_port}"),
     settings={
-        "STRIPE_SANDBOX_HTTP_HOST": "{http_host}",
-        "STRIPE_SANDBOX_HTTP_PORT": "{http_port}",
         "STRIPE_SANDBOX_API_KEY": "{stripe_api_key}",
         "STRIPE_SANDBOX_WEBHOOK_URL": "{stripe_webhook_url}",
         "STRIPE_SANDBOX_WEBHOOK_SECRET": "{stripe_webhook_secret}",
+        "STRIPE_SANDBOX_PUBLIC_URL": "{stripe_sandbox_public_url}",
     },
+    ready_path="/sandbox",
 )
 ISSUER = Part(
     name="issuer",
@@ -157,9 +171,12 @@ MAILBOX = Part(
 STAND_INS = (STRIPE_SANDBOX, ISSUER, MAILBOX)
 
 GATEWAY_PORT = 8080
+# Where a person reaches the parts, on this machine's loopback only; natively another port where one is taken.
+HOST_PORTS = {"gateway": GATEWAY_PORT, "stripe-sandbox": 8020, "mailbox": 8025, "issuer": 8090}
+
 GATEWAY = Part(
     name="gateway",
-    command=("caddy", "run", "--config", "{caddyfile}", "--adapter", "caddyfile"),
+    command=("{caddy}", "run", "--config", "{caddyfile}", "--adapter", "caddyfile"),
     settings={
         "GATEWAY_ADDRESS": "{gateway_address}",
         "GATEWAY_BIND": "{gateway_bind}",
@@ -178,6 +195,11 @@ SERVICE_BY_NAME = {service.name: service for service in SERVICES}
 def environment(part: Part, values: Mapping[str, str]) -> dict[str, str]:
     """The part's environment variables; a placeholder that the surroundings do not know is a `KeyError`."""
     return {name: template.format_map(values) for name, template in part.settings.items()}
+
+
+def command(part: Part, values: Mapping[str, str]) -> list[str]:
+    """The part's command line, its placeholders filled like those of its settings."""
+    return [word.format_map(values) for word in part.command]
 
 
 def route_pattern(route: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from deploy.topology import HTTP_PORT, SERVICES, Part, route_pattern
 
 FILE = Path(__file__).with_name("routes.caddy")
+CADDYFILE = Path(__file__).with_name("Caddyfile")  # Takes them in.
 
 # Doubled braces are Caddy's own.
 HEAD = """\

@@ -20,10 +20,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from deploy.gateway.routes import FILE, routes
+from deploy.gateway.routes import CADDYFILE, FILE, routes
 from deploy.topology import GATEWAY, SERVICES, environment, owner
 
-CADDYFILE = FILE.with_name("Caddyfile")
 CAMPAIGN = "/campaigns/0192f0c1-2222-7000-8000-000000000001"
 PUBLIC_PATHS = {
     "/campaigns": "campaign",
