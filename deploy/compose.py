@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from deploy import topology
+from deploy.local import postgres as local_postgres
 from deploy.local.provision import MIGRATOR, broker_definitions, database_sql, role
 from deploy.topology import (
     GATEWAY,
@@ -48,7 +49,7 @@ ACCOUNTS = (*(service.name for service in SERVICES), MIGRATOR)
 
 # Everything that a `.env` file may change, with what holds without one.
 VARIABLES = {
-    "POSTGRES_PASSWORD": "development",
+    "POSTGRES_PASSWORD": "development-postgres",
     **{f"{name.upper()}_PASSWORD": f"development-{name}" for name in ACCOUNTS},
     **{name.upper(): value for name, value in topology.DEVELOPMENT_VALUES.items()},
     "STRIPE_API_BASE": f"http://stripe-sandbox:{HTTP_PORT}",
@@ -180,12 +181,18 @@ def published(part: str, container_port: int) -> str:
 def postgres() -> Yaml:
     return container(
         POSTGRES_IMAGE,
-        environment={"POSTGRES_PASSWORD": variable("POSTGRES_PASSWORD"), "POSTGRES_DB": NAMESPACE},
+        command=["postgres", *(word for item in local_postgres.SETTINGS.items() for word in ("-c", "=".join(item)))],
+        environment={
+            "POSTGRES_PASSWORD": variable("POSTGRES_PASSWORD"),
+            "POSTGRES_DB": NAMESPACE,
+            "POSTGRES_INITDB_ARGS": " ".join(local_postgres.ENCODING),
+        },
         configs=[mounted("database.sql", "/docker-entrypoint-initdb.d/database.sql")],
         # Since 18 the image keeps its data one level higher, in a folder per version.
         volumes=["postgres:/var/lib/postgresql"],
         # By address: while the roles are made the server listens on its socket only, and is not ready.
         healthcheck=healthcheck(["CMD", "pg_isready", "-h", "127.0.0.1", "-U", "postgres", "-d", NAMESPACE]),
+        shm_size="256mb",  # Parallel queries take it; the engine's 64 MB are too little.
         stop_grace_period="30s",
     )
 
