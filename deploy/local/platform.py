@@ -59,6 +59,10 @@ class Addresses:
     def docs(self) -> str:
         return f"{self.gateway}/docs"
 
+    @property
+    def sandbox_page(self) -> str:
+        return f"{self.stripe_sandbox}/sandbox"
+
     def dashboard(self, campaign_id: uuid.UUID | str) -> str:
         return f"{self.gateway}/campaigns/{campaign_id}/dashboard"
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
-import threading
+import time
 import uuid
 from types import FrameType
 
 from rich.console import Console
-from rich.table import Table
 
 from deploy.local import platform
 from deploy.local.issuer import LIFETIME_SECONDS_MAX, Role
@@ -36,8 +36,11 @@ def main() -> int:
         with platform.start("run", preferred_ports=HOST_PORTS, console=console) as started:
             show_addresses(started, console)
             show_tokens(started, console)
-            watch(started, console)
-    except KeyboardInterrupt:
+            with contextlib.suppress(KeyboardInterrupt):
+                watch(started, console)
+            console.print("Stopping …")
+        console.print("Everything is stopped.")
+    except KeyboardInterrupt:  # During the start, or a second one: what is left then, the guardian ends.
         console.print("Everything is stopped.")
     except (ProcessFailedError, MissingProgramsError) as error:
         console.print(str(error), style="red", markup=False)
@@ -50,15 +53,17 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def show_addresses(started: LocalPlatform, console: Console) -> None:
-    table = Table("where", "what", title="Groundswell is up", title_justify="left")
     addresses = started.addresses
-    table.add_row(addresses.gateway, "the gateway: all requests go here")
-    table.add_row(addresses.docs, "the API pages of the six services")
-    table.add_row(addresses.dashboard("{id}"), "a campaign's dashboard")
-    table.add_row(addresses.mailbox, "every mail that was sent")
-    table.add_row(addresses.stripe_sandbox, "the Stripe sandbox")
-    table.add_row(str(started.logs), "one log per process")
-    console.print(table)
+    console.print("\nGroundswell is up\n", style="bold")
+    for where, what in (
+        (addresses.gateway, "the gateway: all requests go here"),
+        (addresses.docs, "the API pages of the six services"),
+        (addresses.dashboard("<id>"), "a campaign's dashboard"),
+        (addresses.mailbox, "every mail that was sent"),
+        (addresses.sandbox_page, "the Stripe sandbox"),
+        (str(started.logs), "one log per process"),
+    ):
+        console.out(f"  {where:<48} {what}", highlight=False)
 
 
 def show_tokens(started: LocalPlatform, console: Console) -> None:
@@ -91,7 +96,7 @@ def watch(started: LocalPlatform, console: Console) -> None:
             if name not in told and not process.running:
                 told.add(name)
                 console.print(f"{name} has ended; its log is {process.log}", style="red", markup=False)
-        threading.Event().wait(WATCH_SECONDS)
+        time.sleep(WATCH_SECONDS)
 
 
 if __name__ == "__main__":
