@@ -72,19 +72,33 @@ def check_json(body: bytes) -> None:
     Raises:
         Refused: with a 400 document that says which.
     """
-    too_deep = f"JSON may be nested {NESTING_MAX} deep."
     try:
         level = [from_json(body, allow_inf_nan=False)]
     except ValueError as error:
-        if "recursion" in str(error):
-            raise _refuse("too-deep", 400, too_deep) from None
-        raise _refuse("broken-json", 400, "The body is not valid JSON in UTF-8.") from None
+        raise _unreadable(str(error)) from None
     for depth in count():
         if depth == NESTING_MAX and any(isinstance(value, dict | list) for value in level):
-            raise _refuse("too-deep", 400, too_deep)
+            raise _too_deep()
         level = [inner for value in level for inner in _checked(value)]
         if not level:
             return
+
+
+def _too_deep() -> Refused:
+    return _refuse("too-deep", 400, f"JSON may be nested {NESTING_MAX} deep.")
+
+
+def _too_large() -> Refused:
+    return _refuse("number-too-large", 400, f"Numbers may not be beyond {NUMBER_MAX}.")
+
+
+def _unreadable(reason: str) -> Refused:
+    """What the parser could not read, or would not because it is too much."""
+    if "recursion" in reason:
+        return _too_deep()
+    if "out of range" in reason:
+        return _too_large()
+    return _refuse("broken-json", 400, "The body is not valid JSON in UTF-8.")
 
 
 def _checked(value: Any) -> Sequence[Any]:
@@ -95,7 +109,7 @@ def _checked(value: Any) -> Sequence[Any]:
                 raise _refuse("nul", 400, "Text may not contain NUL.")
         case int() | float():
             if not -NUMBER_MAX <= value <= NUMBER_MAX:
-                raise _refuse("number-too-large", 400, f"Numbers may not be beyond {NUMBER_MAX}.")
+                raise _too_large()
         case dict():
             return [*value.keys(), *value.values()]
         case list():
@@ -155,8 +169,7 @@ class Door:
                     answer.deadline = None
         except Refused as refused:
             self._metrics.refused(refused.problem.type.removeprefix(problems.TYPE_PREFIX))
-            # The rest of the body is not read, so the connection cannot be used again.
-            await refused.problem.response({"Connection": "close"})(scope, receive, answer)
+            await refused.problem.response()(scope, receive, answer)
         except TimeoutError:
             if not deadline.expired() or answer.started:
                 raise
@@ -233,9 +246,12 @@ def _request_id(headers: Mapping[bytes, bytes]) -> str:
 
 
 def _trace(headers: Mapping[bytes, bytes]) -> str:
-    """The current span's traceparent, else the caller's, else the start of a new trace."""
-    if current := telemetry.current_traceparent():
-        return current
+    """The span's traceparent, else the caller's, else the start of a new trace.
+
+    Never the context's: on a connection kept alive that may still be the one of the request before.
+    """
+    if span := telemetry.span_traceparent():
+        return span
     given = headers.get(b"traceparent", b"").decode("latin-1")
     return given if telemetry.valid_traceparent(given) else telemetry.new_traceparent()
 

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 LOCK_SECONDS = 60  # Replicas that start at once wait for one another; longer means that one hangs.
+STATEMENT_SECONDS = 600  # Building an index over a large history is slower than any statement of the service.
 CORE = Path(__file__).parent / "migrations"
 
 _FILE = re.compile(r"(\d{4})_\w+\.sql")
@@ -52,6 +53,7 @@ async def migrate(database_url: str, *folders: Path) -> list[str]:
     try:
         async with engine.connect() as connection:
             await connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
+            await connection.execute(text(f"SET statement_timeout = '{STATEMENT_SECONDS}s'"))
             await connection.execute(_LOCK)
             await connection.commit()
             applied: list[str] = []

@@ -54,8 +54,8 @@ class Problem(BaseModel):
         return Response(to_json(self.model_dump()), self.status, headers, MEDIA_TYPE)
 
 
-def problem(code: str, title: str, status: int, detail: str, **extensions: object) -> Problem:
-    """A problem of the type `/problems/<code>`; `extensions` are JSON values shown beside the text."""
+def problem(code: str, title: str, status: int, detail: str, /, **extensions: object) -> Problem:
+    """A problem of the type `/problems/<code>`; `extensions` are JSON values shown beside these members."""
     extra: dict[str, Any] = {k: v for k, v in extensions.items() if k not in Problem.model_fields}
     return Problem(type=f"{TYPE_PREFIX}{code}", title=title, status=status, detail=detail, **extra)
 

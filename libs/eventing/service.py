@@ -196,6 +196,7 @@ async def serve(settings: S, build: Build[S]) -> None:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,
                 backlog=BACKLOG,
                 timeout_graceful_shutdown=STOP_SECONDS,
             ),

@@ -64,10 +64,15 @@ def valid_traceparent(value: str) -> bool:
 
 def current_traceparent() -> str:
     """The W3C traceparent of what is being done, "" outside of any request or message."""
+    return span_traceparent() or log.traceparent.get()
+
+
+def span_traceparent() -> str:
+    """The traceparent of the span being recorded, "" where none is."""
     span = trace.get_current_span().get_span_context()
-    if span.is_valid:
-        return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
-    return log.traceparent.get()
+    if not span.is_valid:
+        return ""
+    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
 
 
 @contextmanager

@@ -27,7 +27,11 @@ from contracts.ids import PersonId
 from eventing.refusal import Refusal, Unavailable
 
 # One algorithm per kind of key, so a token cannot choose: no `none`, no HMAC with a public key as secret.
-_ALGORITHMS = {("OKP", "Ed25519"): "EdDSA", ("EC", "P-256"): "ES256", ("RSA", None): "RS256"}
+_ALGORITHMS: dict[tuple[object, object], str] = {
+    ("OKP", "Ed25519"): "EdDSA",
+    ("EC", "P-256"): "ES256",
+    ("RSA", None): "RS256",
+}
 RSA_BITS_MIN = 2048
 LEEWAY_SECONDS = 10  # Clocks of issuer and service differ by less.
 TOKEN_BYTES_MAX = 8_192  # Ours have 500.
@@ -131,18 +135,23 @@ class KeySet:
 
 
 def _readable(document: Any) -> Iterator[tuple[str, _Key]]:
-    """The keys of a JWKS document that we can use. Others are passed over, as RFC 7517 asks."""
+    """The keys of a JWKS document that we can use, by id. Others are passed over, as RFC 7517 asks."""
     for entry in document["keys"][:KEYS_MAX]:
-        algorithm = _ALGORITHMS.get((entry.get("kty"), entry.get("crv")))
-        if not algorithm or entry.get("use", "sig") != "sig" or entry.get("alg", algorithm) != algorithm:
-            continue
-        try:
-            key = jwt.PyJWK(entry, algorithm=algorithm)
-        except jwt.PyJWTError:
-            continue
-        too_weak = algorithm == "RS256" and key.key.key_size < RSA_BITS_MIN
-        if isinstance(entry.get("kid"), str) and not too_weak:
-            yield entry["kid"], _Key(key, algorithm)
+        key = _usable(entry) if isinstance(entry, dict) else None
+        if key and isinstance(entry.get("kid"), str):
+            yield entry["kid"], key
+
+
+def _usable(entry: Mapping[str, Any]) -> _Key | None:
+    algorithm = _ALGORITHMS.get((entry.get("kty"), entry.get("crv")))
+    if not algorithm or entry.get("use", "sig") != "sig" or entry.get("alg", algorithm) != algorithm:
+        return None
+    try:
+        key = jwt.PyJWK(dict(entry), algorithm=algorithm)
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return None
+    too_weak = algorithm == "RS256" and key.key.key_size < RSA_BITS_MIN
+    return None if too_weak else _Key(key, algorithm)
 
 
 async def fetch(url: str) -> bytes:
