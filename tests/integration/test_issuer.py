@@ -11,6 +11,8 @@ import jwt
 import pytest
 
 from deploy.local.issuer import Issuer, NotLoopbackError, application, check_loopback
+from deploy.local.private import free_ports
+from deploy.local.processes import ProcessFailedError, open_run
 from deploy.topology import JWT_AUDIENCE, JWT_ISSUER
 
 ADA = uuid.UUID("0192f0c1-2222-7000-8000-000000000001")
@@ -32,9 +34,7 @@ async def verified(token: str, http: httpx.AsyncClient) -> dict[str, object]:
     """What a service does: find the key by its id, then check signature, issuer, audience and times."""
     published = jwt.PyJWKSet.from_dict((await http.get("/.well-known/jwks.json")).json())
     key = published[jwt.get_unverified_header(token)["kid"]]
-    claims: dict[str, object] = jwt.decode(
-        token, key, algorithms=["ES256"], issuer=JWT_ISSUER, audience=JWT_AUDIENCE
-    )
+    claims: dict[str, object] = jwt.decode(token, key, algorithms=["ES256"], issuer=JWT_ISSUER, audience=JWT_AUDIENCE)
     return claims
 
 
@@ -52,9 +52,7 @@ async def test_a_token_from_http_is_verified_by_the_published_key(http: httpx.As
     assert (answer["token_type"], answer["expires_in"]) == ("Bearer", 60)
 
 
-async def test_a_token_minted_here_is_the_same_as_one_from_the_address(
-    issuer: Issuer, http: httpx.AsyncClient
-) -> None:
+async def test_a_token_minted_here_is_the_same_as_one_from_the_address(issuer: Issuer, http: httpx.AsyncClient) -> None:
     assert (await verified(issuer.mint(ADA, ["operator"]), http))["roles"] == ["operator"]
 
 
@@ -113,9 +111,7 @@ def test_two_processes_that_start_at_once_share_one_key(tmp_path: Path) -> None:
         {"sub": str(ADA), "roles": ["backer"], "iss": "somebody-else"},
     ],
 )
-async def test_a_request_that_makes_no_sense_gets_no_token(
-    http: httpx.AsyncClient, wanted: dict[str, object]
-) -> None:
+async def test_a_request_that_makes_no_sense_gets_no_token(http: httpx.AsyncClient, wanted: dict[str, object]) -> None:
     assert (await http.post("/token", json=wanted)).status_code == 422
 
 
@@ -128,3 +124,12 @@ def test_loopback_addresses_are_accepted(host: str) -> None:
 def test_an_address_that_others_can_reach_is_refused(host: str) -> None:
     with pytest.raises(NotLoopbackError, match="loopback only"):
         check_loopback(host, in_container=False)
+
+
+def test_the_program_does_not_start_on_an_address_that_others_can_reach(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    env = {"ISSUER_HTTP_HOST": "0.0.0.0", "ISSUER_HTTP_PORT": str(port), "ISSUER_DIRECTORY": str(tmp_path / "keys")}
+    with open_run("issuer", tmp_path) as run:
+        process = run.process("issuer", ["python", "-m", "deploy.local.issuer"], env, f"http://127.0.0.1:{port}/docs")
+        with pytest.raises(ProcessFailedError, match="loopback only"):
+            process.start()

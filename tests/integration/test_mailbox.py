@@ -1,8 +1,10 @@
 """The local mailbox over real SMTP: what it shows, counts, bounds and refuses (DOMAIN N2)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from email.message import EmailMessage
+from pathlib import Path
 
 import aiosmtplib
 import httpx
@@ -11,6 +13,8 @@ import pytest
 from deploy.local.mailbox.__main__ import MESSAGE_BYTES_MAX, smtp_server
 from deploy.local.mailbox.store import Filter, Mailbox
 from deploy.local.mailbox.web import application
+from deploy.local.private import free_ports
+from deploy.local.processes import open_run
 
 
 @dataclass
@@ -62,9 +66,7 @@ async def test_a_mail_is_found_by_its_recipient_with_subject_and_both_bodies(pos
 
     found = (await post.web.get("/messages", params={"to": "Ada@Example.org"})).json()
 
-    assert [(one["to"], one["subject"], one["copies"]) for one in found] == [
-        ("ada@example.org", "Danke für 25 €", 1)
-    ]
+    assert [(one["to"], one["subject"], one["copies"]) for one in found] == [("ada@example.org", "Danke für 25 €", 1)]
     whole = (await post.web.get(f"/messages/{found[0]['id']}")).json()
     assert whole["plain"].strip() == "Hello Ada"
     assert "<b>Ada</b>" in whole["html"]
@@ -125,6 +127,22 @@ async def test_a_mail_above_the_size_limit_is_refused(post: Post) -> None:
         await post.send(huge)
 
     assert await post.json("/count") == {"messages": 0, "deliveries": 0, "repeated": 0}
+
+
+async def test_as_a_program_it_takes_its_ports_from_the_command_line(tmp_path: Path) -> None:
+    smtp_port, http_port = free_ports(2)
+    command = ["python", "-m", "deploy.local.mailbox", "--smtp-port", str(smtp_port), "--http-port", str(http_port)]
+    url = f"http://127.0.0.1:{http_port}"
+    with open_run("mailbox", tmp_path) as run:
+        process = run.process("mailbox", command, {}, ready_url=f"{url}/health/ready")
+        await asyncio.to_thread(process.start)
+        async with httpx.AsyncClient(base_url=url) as web:
+            await Post(web, smtp_port).send(mail())
+            assert await Post(web, smtp_port).json("/count", to="ada@example.org") == {
+                "messages": 1,
+                "deliveries": 1,
+                "repeated": 0,
+            }
 
 
 def test_the_oldest_summaries_are_forgotten_at_the_bound() -> None:
