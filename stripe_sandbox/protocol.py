@@ -80,24 +80,17 @@ class StripeHttp:
         self._key = sandbox.settings.api_key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = self._sandbox.state.ids.new("req")
+        request_id, headers = self._sandbox.state.ids.new("req"), dict(scope["headers"])
         try:
             body = await _read_body(receive)
-            request = Request(
-                request_id,
-                scope["method"],
-                scope["path"],
-                scope["query_string"],
-                dict(scope["headers"]),
-                body,
-            )
+            request = Request(request_id, scope["method"], scope["path"], scope["query_string"], headers, body)
             reply = await self._reply(request)
         except StripeError as refused:
             reply = _refusal(refused)
         except DroppedError:
             await _drop(scope, receive)
             return
-        await _send(send, reply, request_id)
+        await _send(send, reply, request_id, headers.get(b"stripe-version", API_VERSION.encode()))
 
     async def _reply(self, request: Request) -> Reply:
         self._let_in(request)
@@ -272,12 +265,12 @@ async def _read_body(receive: Receive) -> bytes:
     return body
 
 
-async def _send(send: Send, reply: Reply, request_id: str) -> None:
+async def _send(send: Send, reply: Reply, request_id: str, version: bytes) -> None:
     headers = [
         (b"content-type", reply.content_type),
         (b"content-length", str(len(reply.body)).encode()),
         (b"request-id", request_id.encode()),
-        (b"stripe-version", API_VERSION.encode()),
+        (b"stripe-version", version),
         *reply.headers,
     ]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

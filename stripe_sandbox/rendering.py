@@ -371,7 +371,7 @@ def _transfer(transfer: Transfer) -> Document:
         "destination_payment": transfer.destination_payment,
         "livemode": False,
         "metadata": transfer.metadata,
-        "reversals": render_list((), f"/v1/transfers/{transfer.id}/reversals", has_more=False) | {"total_count": 0},
+        "reversals": render_list((), f"/v1/transfers/{transfer.id}/reversals", has_more=False),
         "reversed": False,
         "source_transaction": transfer.source_transaction,
         "source_type": "card",
