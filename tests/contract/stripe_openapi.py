@@ -149,7 +149,8 @@ def _form_checker() -> TypeChecker:
     def truth(_: TypeChecker, value: object) -> bool:
         return value in {"true", "false"} if isinstance(value, str) else False
 
-    return Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": number, "number": decimal, "boolean": truth})
+    checker = Draft202012Validator.TYPE_CHECKER
+    return cast("TypeChecker", checker.redefine_many({"integer": number, "number": decimal, "boolean": truth}))
 
 
 @cache
