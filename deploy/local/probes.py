@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import ssl
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
 import httpx
-import redis
 
 from deploy.local.processes import PROBE_SECONDS
 
@@ -49,9 +50,27 @@ def rabbitmq_answers(url: str, api_url: str) -> bool:
 
 
 def redis_answers(url: str) -> bool:
-    """Whether a PING with our password comes back."""
-    try:
-        with redis.Redis.from_url(url, socket_timeout=PROBE_SECONDS) as client:
-            return bool(client.ping())
-    except redis.RedisError:
-        return False
+    """Whether a PING after our login comes back.
+
+    Raises:
+        OSError: nobody is there yet.
+    """
+    address = urlsplit(url)
+    said = _redis_command("PING")
+    if address.password:
+        said = _redis_command("AUTH", unquote(address.username or "default"), unquote(address.password)) + said
+    with contextlib.ExitStack() as ending:
+        server = (address.hostname or "127.0.0.1", address.port or 6379)
+        connection = ending.enter_context(socket.create_connection(server, PROBE_SECONDS))
+        if address.scheme == "rediss":
+            context = ssl.create_default_context()
+            connection = ending.enter_context(context.wrap_socket(connection, server_hostname=server[0]))
+        connection.sendall(said)
+        answers = connection.makefile("rb")
+        return (not address.password or answers.readline() == b"+OK\r\n") and answers.readline() == b"+PONG\r\n"
+
+
+def _redis_command(*words: str) -> bytes:
+    """One command on the wire: the number of words, then each with its length in bytes."""
+    encoded = [word.encode() for word in words]
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)

@@ -117,10 +117,11 @@ class Process:
         """Wait until `ready` holds. Raises ProcessFailedError with the log's end."""
         deadline = time.monotonic() + seconds
         while self.running:
-            if self._is_ready():
+            reason = self._not_ready()
+            if reason is None:
                 return
             if time.monotonic() > deadline:
-                raise ProcessFailedError(self._report(f"is not ready after {seconds:.0f} s"))
+                raise ProcessFailedError(self._report(f"is not ready after {seconds:.0f} s ({reason})"))
             time.sleep(POLL_SECONDS)
         raise ProcessFailedError(self._report(f"ended with code {self._popen and self._popen.returncode}"))
 
@@ -135,11 +136,12 @@ class Process:
             raise ProcessFailedError(self._report(f"ended with code {self._popen and self._popen.returncode}"))
         self.stop()
 
-    def _is_ready(self) -> bool:
+    def _not_ready(self) -> str | None:
+        """What is missing, None if nothing is."""
         try:
-            return self.ready is None or self.ready()
-        except (OSError, httpx.HTTPError):
-            return False
+            return None if self.ready is None or self.ready() else "it does not answer as it should"
+        except (OSError, httpx.HTTPError) as error:
+            return f"{type(error).__name__}: {error}"
 
     def start(self, seconds: float = READY_SECONDS) -> None:
         """Start and wait until ready."""
