@@ -1,0 +1,61 @@
+"""The rows on which the total and the milestones are decided (DOMAIN C6, C7). A rebuild does not touch them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from campaign.domain import Campaign, Status, evolve
+from eventing.tables import Table
+from eventing.work import Fold
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one pledge adds to its campaign, by the newest fact known about it."""
+
+    pledge_id: UUID
+    campaign_id: UUID
+    tier_id: UUID | None
+    counted_minor: int  # its amount while it is authorized or captured (C7), else 0
+    slots: int  # 1 while it holds a slot of its tier, else 0
+    version: int  # of the pledge's stream
+
+
+@dataclass(frozen=True)
+class Total:
+    """One row per campaign. Whoever appends to the campaign's stream or moves its total holds its lock."""
+
+    campaign_id: UUID
+    version: int = 0  # rises with every change of anything that the campaign's page shows
+    pledged_minor: int = 0
+    backers: int = 0
+    next_threshold_minor: int | None = None  # a total below it crosses nothing: no need to read the stream
+
+
+@dataclass(frozen=True)
+class TierClaim:
+    """How many pledges hold a slot of a tier. The pledge service decides about slots; this is for the page."""
+
+    campaign_id: UUID
+    tier_id: UUID
+    slots: int
+
+
+@dataclass(frozen=True)
+class PageRow:
+    """What the page shows of the campaign's own stream; `document` is `projections.Shown` in JSON."""
+
+    campaign_id: UUID
+    creator_id: UUID
+    status: Status
+    launched_at: datetime | None
+    deadline: datetime
+    version: int
+    document: str
+
+
+CAMPAIGN: Fold[Campaign] = Fold(evolve)
+CONTRIBUTIONS = Table("contribution", Contribution, ("pledge_id",))
+TOTALS = Table("campaign_total", Total, ("campaign_id",))
+TIER_CLAIMS = Table("tier_claim", TierClaim, ("campaign_id", "tier_id"))
+PAGES = Table("campaign_page", PageRow, ("campaign_id",))
