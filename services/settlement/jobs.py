@@ -17,7 +17,7 @@ EVERY_SECONDS: Final = 0.2  # 500 requests at a time are 2 500/s, far above what
 
 @dataclass(frozen=True)
 class Settler:
-    """Looks for what is due and gives the commands. `outstanding_max` bounds the unanswered requests of all together."""
+    """Looks for what is due and gives the commands. `outstanding_max` bounds all unanswered requests together."""
 
     pool: Pool
     commit: GroupCommit

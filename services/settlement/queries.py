@@ -40,7 +40,7 @@ _LATE = """
     FROM campaign c CROSS JOIN LATERAL (
         SELECT pledge_id, failed_at FROM booked_pledge
         WHERE campaign_id = c.campaign_id AND status = 'capture_failed' AND NOT drop_requested
-          AND failed_at <= $1 - make_interval(secs => c.fix_payment_seconds)
+          AND failed_at <= $1::timestamptz - make_interval(secs => c.fix_payment_seconds)
         ORDER BY failed_at, pledge_id
         LIMIT $2
     ) p
