@@ -247,7 +247,7 @@ class _Attempt:
                 async with connection.transaction():
                     return await self._transact(connection)
             except NeedsMore as more:
-                self._found.append(more.need)
+                self._found.extend(more.needs)
             except _Poisoned as poisoned:
                 self._poison.update(poisoned.culprits)
         msg = "the handlers never stop asking for more rows"
@@ -290,7 +290,7 @@ class _Attempt:
     async def _settle(self, connection: Connection, work: Work, members: list[Member]) -> Results:
         """Decide and write; if the writing fails, halve until the member whose fault it is stands alone."""
         mark = work.mark()
-        results = {member: self._decide(work, member) for member in members}
+        results = self._decide_all(work, members)
         try:
             async with connection.transaction():
                 await work.flush(connection)
@@ -303,6 +303,25 @@ class _Attempt:
             middle = len(members) // 2
             left = await self._settle(connection, work, members[:middle])
             return left | await self._settle(connection, work, members[middle:])
+        return results
+
+    def _decide_all(self, work: Work, members: list[Member]) -> Results:
+        """Decide one after the other. What is missing is asked for at once, for all of them.
+
+        Raises:
+            NeedsMore: Something was not loaded; nothing of these results counts.
+        """
+        results: Results = {}
+        missing: list[Need] = []
+        for member in members:
+            mark = work.mark()
+            try:
+                results[member] = self._decide(work, member)
+            except NeedsMore as more:
+                work.undo(mark)
+                missing.extend(more.needs)
+        if missing:
+            raise NeedsMore(*missing)
         return results
 
     def _decide(self, work: Work, member: Member) -> Any:

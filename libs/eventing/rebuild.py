@@ -13,7 +13,7 @@ import structlog
 from eventing.database import Connection, Pool
 from eventing.definition import Definition, Projection
 from eventing.relay import Cursor
-from eventing.work import NeedsMore, Recorded, Wanted, recorded_of
+from eventing.work import Need, NeedsMore, Recorded, Wanted, Work, recorded_of
 
 CHUNK_EVENTS: Final = 5_000  # Keeps every transaction short: snapshot xmin is cluster-wide.
 SWAP_EVENTS_MAX: Final = 1_000  # Fewer left than this: lock and swap.
@@ -105,15 +105,11 @@ class _Rebuilder:
         for _ in range(ROUNDS_MAX):
             work = self._definition.work(self._names)
             await work.load(connection, Wanted(found))
-            try:
-                for event in events:
-                    work.now = event.time
-                    work.project(event)
-            except NeedsMore as more:
-                found.append(more.need)
-                continue
-            await work.flush(connection)
-            return
+            missing = _project_all(work, events)
+            if not missing:
+                await work.flush(connection)
+                return
+            found.extend(missing)
         msg = f"{self._projection.name} never stops asking for more rows"
         raise RuntimeError(msg)
 
@@ -126,3 +122,17 @@ class _Rebuilder:
         for live, fresh in self._names.items():
             await connection.execute(f"DROP TABLE {live}")
             await connection.execute(f"ALTER TABLE {fresh} RENAME TO {live}")
+
+
+def _project_all(work: Work, events: list[Recorded]) -> list[Need]:
+    """Fold all events; returns what was missing, in which case nothing of it counts."""
+    missing: list[Need] = []
+    for event in events:
+        work.now = event.time
+        mark = work.mark()
+        try:
+            work.project(event)
+        except NeedsMore as more:
+            work.undo(mark)
+            missing.extend(more.needs)
+    return missing

@@ -211,9 +211,10 @@ class Relay:
         messages = list(_messages(self._source, rows))
         for start in range(0, len(messages), IN_FLIGHT_MAX):
             flight = messages[start : start + IN_FLIGHT_MAX]
-            async with asyncio.TaskGroup() as group:
-                for type_, events in flight:
-                    group.create_task(self._publish_one(type_, events))
+            sent = (self._publish_one(type_, events) for type_, events in flight)
+            failures = [e for e in await asyncio.gather(*sent, return_exceptions=True) if e is not None]
+            if failures:
+                raise next((e for e in failures if isinstance(e, UnroutableError)), failures[0])
             self._metrics.relay_published.inc(sum(len(events) for _, events in flight))
 
     async def _publish_one(self, type_: str, events: Sequence[str]) -> None:
@@ -255,7 +256,7 @@ def cloud_event(source: str, row: Record) -> str:
         type=row["type"],
         subject=row["stream_id"],
         version=row["version"],
-        time=meta["time"],
+        time=datetime.fromisoformat(meta["time"]),
         data_json=row["data"],
         traceparent=meta.get("traceparent", ""),
         correlation_id=meta.get("correlationid", ""),

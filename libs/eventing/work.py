@@ -61,9 +61,9 @@ Need: TypeAlias = tuple[Table[Any], Key] | tuple[Fold[Any], UUID] | tuple[str, U
 
 
 class NeedsMore(Exception):  # noqa: N818 - a request to run again, not an error
-    def __init__(self, need: Need) -> None:
-        super().__init__(need)
-        self.need = need
+    def __init__(self, *needs: Need) -> None:
+        super().__init__(*needs)
+        self.needs = needs
 
 
 class Wanted:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from contracts.event import Event
+from contracts.ids import CampaignId, PledgeId
 from contracts.pledge import PledgeAuthorized, PledgeCancelled, PledgePlaced
+from contracts.settlement import VoidRequested
 from eventing.definition import Answer, Definition, Handler, Projection
 from eventing.refusal import Refusal
 from eventing.tables import Counters, Table
@@ -39,6 +41,14 @@ class DropCoin:
     coins: int = 1
     note: str = ""
     limit: int = 10**9
+
+
+@dataclass(frozen=True)
+class AskVoids:
+    """Something that the whole platform hears of: one public event for each pledge."""
+
+    campaign_id: UUID
+    pledge_ids: tuple[UUID, ...]
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,13 @@ def drop_coin(work: Work, command: DropCoin) -> Answer:
     work.append(JAR, command.jar_id, CoinDropped(jar_id=command.jar_id, coins=command.coins, note=command.note))
     work.put(JARS, replace(row, coins=row.coins + command.coins))
     return {"coins": row.coins + command.coins, "version": stream.version + 1}
+
+
+def ask_voids(work: Work, command: AskVoids) -> Answer:
+    for pledge_id in command.pledge_ids:
+        event = VoidRequested(pledge_id=PledgeId(pledge_id), campaign_id=CampaignId(command.campaign_id))
+        work.start(JAR, pledge_id, event)
+    return {}
 
 
 def _jar_needs(command: DropCoin) -> tuple[Need, ...]:
@@ -139,7 +156,7 @@ PLEDGE_SUMS = Projection(
 
 DEFINITION = Definition(
     source=SOURCE,
-    commands={DropCoin: Handler(drop_coin, _jar_needs)},
+    commands={DropCoin: Handler(drop_coin, _jar_needs), AskVoids: Handler(ask_voids)},
     projections=(PLEDGE_SUMS,),
     tables=(JARS,),
     private_events=(CoinDropped,),
