@@ -71,7 +71,7 @@ RABBITMQ = Image(
     "rabbitmq:4-management",
     (5672, 15672),
     lambda password: {"RABBITMQ_DEFAULT_USER": rabbitmq.ADMIN, "RABBITMQ_DEFAULT_PASS": password},
-    lambda _: (),
+    lambda _: ("rabbitmq-server",),
     lambda password, ports: (
         f"amqp://{rabbitmq.ADMIN}:{password}@127.0.0.1:{ports[0]}/",
         f"http://{rabbitmq.ADMIN}:{password}@127.0.0.1:{ports[1]}",

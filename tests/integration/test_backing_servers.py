@@ -21,6 +21,7 @@ import psutil
 import pytest
 import redis
 
+from deploy.local.clean import clean
 from deploy.local.guardian import Started
 from deploy.local.postgres import find_postgres
 from deploy.local.private import Command, PrivateServer, Recipe, Site, free_ports
@@ -382,3 +383,14 @@ class TestMissing:
         monkeypatch.setenv("PATH", "/nonexistent")  # No apt-get, no sudo.
         with pytest.raises(MissingProgramsError, match=r"(?s)Redis.*apt-get install redis-server.*_REDIS_URL"):
             install_missing([replace(REDIS, find=lambda: None)])
+
+
+class TestClean:
+    def test_removes_what_no_run_uses_and_ends_what_was_left(self, local: Path) -> None:
+        with child_run(local, Interpreter()) as child:
+            assert (clean(local), child.directory.exists()) == ([child.directory], True)
+            guardian = next(each for each in child.started if "deploy.local.guardian" in each.cmdline())
+            guardian.kill()
+            child.process.kill()
+            child.process.wait()
+            assert (clean(local), child.left, child.directory.exists()) == ([], [], False)
