@@ -133,6 +133,7 @@ def _apply(connection: Connection, package: str, files: Sequence[Path]) -> list[
         opts={"fn": pending, "transaction_per_migration": True, "version_table": f"migrated_{package}"},
     )
     context.run_migrations()
+    connection.commit()  # ends the read of an up-to-date book; Alembic commits nothing inside a foreign transaction
     return applied
 
 

@@ -8,12 +8,12 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Generic, Protocol, TypeVar
+from typing import Annotated, Generic, Protocol, TypeVar
 
 import structlog
 import typer
@@ -21,7 +21,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from eventing import log, migrations
+from eventing import log
 from eventing.settings import ServiceSettings, SettingsError, load
 
 STOP_SECONDS = 10  # Answers under way get this long after SIGTERM; orchestrators kill after 30.
@@ -77,6 +77,9 @@ class Commands(Generic[S]):
 # confirm, close.
 Build = Callable[[S], AbstractAsyncContextManager[FastAPI]]
 
+Command = Callable[[S], Awaitable[object]]  # what it gives, if not None, is printed
+Run = Callable[[Command[S]], None]
+
 
 def build_cli(name: str, settings: type[S], build: Build[S], commands: Commands[S]) -> typer.Typer:
     """The command line of a service, for its console script."""
@@ -84,10 +87,16 @@ def build_cli(name: str, settings: type[S], build: Build[S], commands: Commands[
         name=name, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=f"{name} service"
     )
 
-    def run(command: Callable[[S], Coroutine[Any, Any, None]]) -> None:
+    def run(command: Command[S]) -> None:
         loaded = _loaded(settings)
-        with _told():
-            uvloop.run(command(loaded))
+
+        async def told() -> None:
+            answer = await command(loaded)
+            if answer is not None:
+                typer.echo(answer)
+
+        with _explained():
+            uvloop.run(told())
 
     @cli.command("serve")
     def serve_command() -> None:
@@ -99,14 +108,18 @@ def build_cli(name: str, settings: type[S], build: Build[S], commands: Commands[
         """Bring schema, queues and bindings up to date."""
         run(lambda loaded: _migrate(loaded, commands))
 
+    _add_history(cli, run, commands)
+    cli.add_typer(_parked_cli(run, commands.parked), name="parked")
+    return cli
+
+
+def _add_history(cli: typer.Typer, run: Run[S], commands: Commands[S]) -> None:
+    """The commands that read the event store again."""
+
     @cli.command()
     def rebuild(projection: Annotated[str | None, typer.Option(help="Only this one")] = None) -> None:
         """Fill projections again from the event store, while the service runs."""
-
-        async def command(loaded: S) -> None:
-            await commands.rebuild(loaded, projection)
-
-        run(command)
+        run(lambda loaded: commands.rebuild(loaded, projection))
 
     @cli.command()
     def republish(
@@ -118,60 +131,54 @@ def build_cli(name: str, settings: type[S], build: Build[S], commands: Commands[
         names = tuple(filter(None, (name.strip() for name in types.split(","))))
         wanted = Republish(names, _utc(since), to)
 
-        async def command(loaded: S) -> None:
-            typer.echo(f"{await commands.republish(loaded, wanted)} events published")
+        async def command(loaded: S) -> str:
+            return f"{await commands.republish(loaded, wanted)} events published"
 
         run(command)
 
-    cli.add_typer(_parked_cli(run, commands.parked), name="parked")
-    return cli
 
-
-def _parked_cli(run: Callable[[Callable[[S], Coroutine[Any, Any, None]]], None], parked: Parked[S]) -> typer.Typer:
+def _parked_cli(run: Run[S], parked: Parked[S]) -> typer.Typer:
     cli = typer.Typer(no_args_is_help=True, help="Events that could not be taken in")
 
     @cli.command("list")
     def list_() -> None:
         """All of them, one per line."""
 
-        async def command(settings: S) -> None:
-            for row in await parked.list(settings):
-                typer.echo(row)
+        async def command(settings: S) -> str | None:
+            return "\n".join(map(str, await parked.list(settings))) or None
 
         run(command)
 
     @cli.command()
     def show(parked_id: int) -> None:
         """One of them whole, with its error."""
-
-        async def command(settings: S) -> None:
-            typer.echo(await parked.show(settings, parked_id))
-
-        run(command)
+        run(lambda settings: parked.show(settings, parked_id))
 
     @cli.command()
     def retry(parked_id: Annotated[int | None, typer.Argument(help="All, if none is named")] = None) -> None:
         """Take in again."""
 
-        async def command(settings: S) -> None:
-            typer.echo(f"{await parked.retry(settings, parked_id)} taken in")
+        async def command(settings: S) -> str:
+            return f"{await parked.retry(settings, parked_id)} taken in"
 
         run(command)
 
     @cli.command()
     def discard(parked_id: int) -> None:
         """Forget one for good."""
-
-        async def command(settings: S) -> None:
-            await parked.discard(settings, parked_id)
-
-        run(command)
+        run(lambda settings: parked.discard(settings, parked_id))
 
     return cli
 
 
 async def _migrate(settings: S, commands: Commands[S]) -> None:
-    applied = await migrations.migrate(settings.database_url.get_secret_value(), migrations.CORE, commands.migrations)
+    from eventing import migrations  # noqa: PLC0415 - it brings SQLAlchemy, 20 MB that serving does without
+
+    try:
+        url = settings.database_url.get_secret_value()
+        applied = await migrations.migrate(url, migrations.CORE, commands.migrations)
+    except migrations.MigrationError as error:
+        raise CommandError(str(error)) from error
     await commands.after_migrate(settings)
     logger.info("migrated", applied=applied)
 
@@ -248,11 +255,11 @@ def _loaded(settings: type[S]) -> S:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _explained() -> Iterator[None]:
     """Errors that an operator can act on are told in a sentence; all others are logged with their traceback."""
     try:
         yield
-    except (CommandError, migrations.MigrationError) as error:
+    except CommandError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(EXIT_FAILED) from None
     except Exception:
