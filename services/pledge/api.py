@@ -1,0 +1,110 @@
+"""The pledge's HTTP door (DOMAIN P1, P4, P7, P10, H1 to H4)."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic_core import to_json
+
+from contracts.ids import CampaignId, PledgeId, TierId, new_id
+from contracts.money import Money
+from eventing.definition import Answer
+from eventing.group_commit import Idempotency
+from eventing.http import IdempotencyKey, command_fingerprint
+from eventing.runtime import Runtime
+from eventing.tokens import Principal, Role, require
+from pledge import queries
+from pledge.bodies import PageLinks, PledgeAnswer, PledgeBody, PledgePage, ShownPledge
+from pledge.domain import UNDECIDED
+from pledge.domain_decisions import CancelPledge, PlacePledge
+from pledge.domain_refusals import PledgeUnknown
+from pledge.hints import PoolHints
+from pledge.tables import PledgeView
+
+PAGE_MAX: Final = 100
+PAGE_DEFAULT: Final = 20
+
+Backer = Annotated[Principal, require(Role.BACKER)]
+_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    401: {"description": "No token, or one that does not hold"},
+    403: {"description": "Not a backer's token"},
+    404: {"description": "No such campaign or pledge"},
+    422: {"description": "A field is wrong, or the Idempotency-Key was used for another command"},
+}
+_PLACED: Final[dict[int | str, dict[str, Any]]] = {
+    201: {"model": PledgeAnswer, "description": "Placed; its payment is being decided"},
+    409: {"description": "The campaign is over or cancelled, the tier is sold out, or there is a pledge already"},
+}
+_CANCELLED: Final[dict[int | str, dict[str, Any]]] = {
+    202: {"model": PledgeAnswer, "description": "Cancelled; its hold is being released, its charge refunded"},
+    409: {"description": "The cutoff or the refund window has passed, or the pledge has ended; `detail` says when"},
+}
+
+
+def router(runtime: Runtime, hints: PoolHints, lease_seconds: int) -> APIRouter:
+    routes = APIRouter(tags=["pledges"], responses=_PROBLEMS)
+    _add_commands(routes, runtime, hints, lease_seconds)
+    _add_queries(routes, runtime)
+    return routes
+
+
+def _add_commands(routes: APIRouter, runtime: Runtime, hints: PoolHints, lease_seconds: int) -> None:
+    @routes.post("/campaigns/{campaign_id}/pledges", status_code=201, responses=_PLACED, response_model=None)
+    async def place(campaign_id: UUID, body: PledgeBody, backer: Backer, key: IdempotencyKey) -> Response:
+        """Promise an amount to a campaign, for one of its rewards or for none."""
+        command = PlacePledge(
+            pledge_id=PledgeId(new_id()),
+            campaign_id=CampaignId(campaign_id),
+            backer_id=backer.person_id,
+            tier_id=TierId(body.tier_id) if body.tier_id else None,
+            amount=Money(amount=body.amount.amount, currency=body.amount.currency),
+            country=body.country,
+            payment_method=body.payment_method,
+            lease_seconds=lease_seconds,
+            pool_hint=hints.pool_of(body.tier_id),
+        )
+        fingerprint = command_fingerprint("POST", f"/campaigns/{campaign_id}/pledges", body)
+        answer = await runtime.commit.execute(command, idempotency=Idempotency(backer.person_id, key, fingerprint))
+        return _json(answer, 201, {"Location": answer["links"]["self"]})
+
+    @routes.post("/pledges/{pledge_id}/cancel", status_code=202, responses=_CANCELLED, response_model=None)
+    async def cancel(pledge_id: UUID, backer: Backer, key: IdempotencyKey) -> Response:
+        """Take a pledge back: until the campaign's cutoff, with keep-it-all inside the refund window."""
+        fingerprint = command_fingerprint("POST", f"/pledges/{pledge_id}/cancel")
+        answer = await runtime.commit.execute(
+            CancelPledge(PledgeId(pledge_id), backer.person_id),
+            idempotency=Idempotency(backer.person_id, key, fingerprint),
+        )
+        return _json(answer, 202)
+
+
+def _add_queries(routes: APIRouter, runtime: Runtime) -> None:
+    @routes.get("/pledges/{pledge_id}")
+    async def read(pledge_id: UUID, backer: Backer) -> ShownPledge:
+        """One of the backer's own pledges."""
+        row = await queries.pledge(runtime.pool, pledge_id, backer.person_id)
+        if row is None:
+            raise PledgeUnknown("Check the id. Pledges are shown to their backers only.")
+        return _shown(row)
+
+    @routes.get("/me/pledges")
+    async def mine(
+        backer: Backer,
+        before: Annotated[UUID | None, Query(description="Pledges older than this one")] = None,
+        limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
+    ) -> PledgePage:
+        """The backer's pledges, newest first."""
+        rows = await queries.pledges_of(runtime.pool, backer.person_id, before, limit + 1)
+        page = rows[:limit]
+        more = f"/me/pledges?before={page[-1].pledge_id}&limit={limit}" if len(rows) > limit else None
+        return PledgePage(items=[_shown(row) for row in page], links=PageLinks(next=more))
+
+
+def _shown(row: PledgeView) -> ShownPledge:
+    return ShownPledge.of(row, undecided=row.status in UNDECIDED)
+
+
+def _json(answer: Answer, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer as it was stored for its Idempotency-Key: it needs no second validation."""
+    return Response(to_json(answer), status, headers, "application/json")

@@ -1,0 +1,70 @@
+"""Why a pledge is not taken, or not cancelled, in words for its backer."""
+
+from typing import ClassVar
+
+from eventing.refusal import Refusal
+
+
+class CampaignUnknown(Refusal):
+    code: ClassVar[str] = "campaign-not-open"
+    title: ClassVar[str] = "This campaign takes no pledges"
+    status: ClassVar[int] = 404
+
+
+class CampaignNotOpen(Refusal):
+    code: ClassVar[str] = "campaign-not-open"
+    title: ClassVar[str] = "This campaign takes no pledges"
+
+
+class DeadlinePassed(Refusal):
+    code: ClassVar[str] = "deadline-passed"
+    title: ClassVar[str] = "The campaign is over"
+
+
+class WrongCurrency(Refusal):
+    code: ClassVar[str] = "wrong-currency"
+    title: ClassVar[str] = "The campaign runs in another currency"
+    status: ClassVar[int] = 422
+
+
+class UnknownTier(Refusal):
+    code: ClassVar[str] = "unknown-tier"
+    title: ClassVar[str] = "The campaign has no such tier"
+    status: ClassVar[int] = 422
+
+
+class BelowMinimum(Refusal):
+    code: ClassVar[str] = "below-minimum"
+    title: ClassVar[str] = "The amount is too small for this tier"
+    status: ClassVar[int] = 422
+
+
+class AlreadyPledged(Refusal):
+    code: ClassVar[str] = "already-pledged"
+    title: ClassVar[str] = "You have a pledge to this campaign already"
+
+
+class SoldOut(Refusal):
+    code: ClassVar[str] = "sold-out"
+    title: ClassVar[str] = "This tier is sold out"
+
+
+class PledgeUnknown(Refusal):
+    code: ClassVar[str] = "pledge-unknown"
+    title: ClassVar[str] = "There is no such pledge of yours"
+    status: ClassVar[int] = 404
+
+
+class CutoffPassed(Refusal):
+    code: ClassVar[str] = "cutoff-passed"
+    title: ClassVar[str] = "Pledges are locked"
+
+
+class RefundWindowOver(Refusal):
+    code: ClassVar[str] = "refund-window-over"
+    title: ClassVar[str] = "The time for a refund is over"
+
+
+class PledgeEnded(Refusal):
+    code: ClassVar[str] = "pledge-ended"
+    title: ClassVar[str] = "This pledge has ended"

@@ -1,0 +1,78 @@
+"""Timers: books close at their deadlines, leases run out, cancelled campaigns let their pledges go.
+
+What is due is looked up here and decided in the group's transaction, so several replicas may do this at once.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from eventing.clock import DatabaseClock
+from eventing.database import Pool
+from eventing.group_commit import GroupCommit
+from eventing.runtime import Job, Runtime
+from pledge import queries
+
+BATCH_MAX: Final = 200  # Ends of pledges in one go: leaves room in a group for those who are just placing one.
+BOOKS_MAX: Final = 50
+PAUSE_SECONDS_MAX: Final = 0.5  # A deadline heard of meanwhile, or a last decision, waits no longer than this.
+SWEEP_SECONDS: Final = 1.0  # Leases are minutes long and a cancelled campaign is in no hurry.
+
+
+class Timers:
+    """`close_books` returns the seconds until the next deadline, the others whether there may be more at once."""
+
+    def __init__(self, pool: Pool, commit: GroupCommit, clock: DatabaseClock) -> None:
+        self._pool = pool
+        self._commit = commit
+        self._clock = clock
+
+    async def close_books(self) -> float:
+        """Close what is due and announce what is decided (DOMAIN P9, C11)."""
+        async with self._pool.acquire() as connection:
+            now = await self._clock.now(connection)
+            due = await queries.due_to_close(connection, now, BOOKS_MAX)
+        await self._execute(due)
+        async with self._pool.acquire() as connection:
+            decided = await queries.to_announce(connection, BOOKS_MAX)
+        await self._execute(decided)
+        async with self._pool.acquire() as connection:
+            return _seconds_until(await queries.next_deadline(connection), await self._clock.now(connection))
+
+    async def expire_leases(self) -> bool:
+        """Decline what stayed undecided for too long (DOMAIN P2)."""
+        async with self._pool.acquire() as connection:
+            expired = await queries.leases_run_out(connection, await self._clock.now(connection), BATCH_MAX)
+        await self._execute(expired)
+        return len(expired) == BATCH_MAX
+
+    async def cancel_with_campaigns(self) -> bool:
+        """Cancel the live pledges of cancelled campaigns (DOMAIN C10)."""
+        async with self._pool.acquire() as connection:
+            live = await queries.live_of_cancelled(connection, BATCH_MAX)
+        await self._execute(live)
+        return len(live) == BATCH_MAX
+
+    async def _execute(self, commands: Sequence[Any]) -> None:
+        await asyncio.gather(*(self._commit.execute(command) for command in commands))
+
+
+def _seconds_until(deadline: datetime | None, now: datetime) -> float:
+    if deadline is None:
+        return PAUSE_SECONDS_MAX
+    return min(max((deadline - now).total_seconds(), 0.0), PAUSE_SECONDS_MAX)
+
+
+def jobs(runtime: Runtime) -> Iterable[Job]:
+    timers = Timers(runtime.pool, runtime.commit, runtime.clock)
+
+    async def close_books() -> bool:
+        await asyncio.sleep(await timers.close_books())
+        return True
+
+    return (
+        Job("close books", close_books, PAUSE_SECONDS_MAX),
+        Job("expire leases", timers.expire_leases, SWEEP_SECONDS),
+        Job("cancel with campaigns", timers.cancel_with_campaigns, SWEEP_SECONDS),
+    )
