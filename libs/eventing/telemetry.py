@@ -50,7 +50,13 @@ class Tracing:
 
 def of_requests(endpoint: str | None) -> TelemetryConfig:
     """What FastAPI records of requests: a span each, if there is somebody to send it to, and nothing else."""
-    return {"tracing": endpoint is not None, "metrics": False, "logs": False, "operation_spans": False}
+    return {
+        "tracing": endpoint is not None,
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "exclude": lambda scope: scope["path"].startswith(("/health/", "/metrics")),
+    }
 
 
 def new_traceparent() -> str:

@@ -1,6 +1,7 @@
 """A service as a process: its command line, its logs, and how it stops."""
 
 import asyncio
+import gzip
 import json
 import os
 import signal
@@ -13,9 +14,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tests.integration.eventing.shell import serving as serving_app
 
 ROOT = Path(__file__).parents[3]
 WAIT_SECONDS = 20
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ENVIRONMENT = {
     "GROUNDSWELL_DATABASE_URL": "postgresql://pledge:zq-database@127.0.0.1:1/none",
     "GROUNDSWELL_BROKER_URL": "amqp://pledge:zq-broker@127.0.0.1:1/none",
@@ -70,10 +79,10 @@ async def run(*arguments: str, environment: Mapping[str, str] = ENVIRONMENT) -> 
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[tuple[Running, httpx.AsyncClient]]:
+async def serving(**changed: str) -> AsyncIterator[tuple[Running, httpx.AsyncClient]]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    process = await start("serve", environment=ENVIRONMENT | {"GROUNDSWELL_HTTP_PORT": str(port)})
+    process = await start("serve", environment=ENVIRONMENT | {"GROUNDSWELL_HTTP_PORT": str(port)} | changed)
     running = Running(process)
     try:
         await running.logged("Application startup complete.")
@@ -135,6 +144,29 @@ class TestLog:
         assert "dsn postgresql://pledge:***@127.0.0.1:1/none" in everything
         assert "zq-" not in everything
         assert "eyJ" not in everything
+
+
+class TestTraces:
+    async def test_a_request_is_a_span_in_the_callers_trace_at_the_collector(self) -> None:
+        received: list[bytes] = []
+
+        async def collect(request: Request) -> Response:
+            body = await request.body()
+            received.append(gzip.decompress(body) if "content-encoding" in request.headers else body)
+            return Response()
+
+        collector = Starlette(routes=[Route("/v1/traces", collect, methods=["POST"])])
+        async with serving_app(collector) as address, serving(GROUNDSWELL_OTLP_ENDPOINT=address) as (running, http):
+            await http.get("/bug", headers={"traceparent": TRACE})
+            line = await running.logged("request_failed")
+            running.process.send_signal(signal.SIGTERM)
+            await running.logged("closed")
+            await running.ended()
+        (exported,) = (ExportTraceServiceRequest.FromString(body) for body in received)
+        (span,) = (s for r in exported.resource_spans for scope in r.scope_spans for s in scope.spans)
+        assert (span.trace_id.hex(), span.parent_span_id.hex()) == tuple(TRACE.split("-")[1:3])
+        assert span.name == "GET /bug"
+        assert line["trace_id"] == TRACE.split("-")[1]
 
 
 class TestSettings:

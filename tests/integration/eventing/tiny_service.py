@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 
 from eventing.http import build_app
 from eventing.service import CommandError, Commands, Republish, build_cli
+from eventing.telemetry import Tracing
 from eventing.tokens import public
 from tests.integration.eventing.shell import Settings
 
@@ -40,6 +41,7 @@ async def build(settings: Settings) -> AsyncIterator[FastAPI]:
         """From now on closing takes for ever."""
         go_on.set()
 
+    tracing = Tracing(settings.service, settings.otlp_endpoint)
     app = build_app(settings, title="Tiny", version="1", routers=[router])
     try:
         yield app
@@ -47,6 +49,7 @@ async def build(settings: Settings) -> AsyncIterator[FastAPI]:
         logger.info("closing")
         if go_on.is_set():
             await asyncio.Event().wait()
+        tracing.stop()
         logger.info("closed")
 
 
