@@ -1,0 +1,66 @@
+"""One real service as a process, with an issuer for its tokens, for rows that measure a service alone."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.row import Ground
+from deploy.local.issuer import Issuer
+from deploy.topology import JWT_AUDIENCE, JWT_ISSUER
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Service:
+    base: str
+    issuer: Issuer
+    pid: int
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind((HOST, 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def running_service(ground: Ground, name: str) -> AsyncIterator[Service]:
+    """`<name> migrate`, then `<name> serve` until the block ends."""
+    run = ground.servers.run
+    port, issuer_port = free_port(), free_port()
+    base, issuer_base = f"http://{HOST}:{port}", f"http://{HOST}:{issuer_port}"
+    directory = run.path / "issuer"
+    environment = {
+        "GROUNDSWELL_DATABASE_URL": ground.provisioned.database_urls[name],
+        "GROUNDSWELL_BROKER_URL": ground.provisioned.broker_urls[name],
+        "GROUNDSWELL_HTTP_PORT": str(port),
+        "GROUNDSWELL_JWKS_URL": f"{issuer_base}/.well-known/jwks.json",
+        "GROUNDSWELL_JWT_ISSUER": JWT_ISSUER,
+        "GROUNDSWELL_JWT_AUDIENCE": JWT_AUDIENCE,
+        "GROUNDSWELL_LOG_LEVEL": "WARNING",
+    }
+    admin = {"GROUNDSWELL_BROKER_ADMIN_URL": ground.provisioned.broker_admin_url}
+    program = str(Path(sys.executable).parent / name)
+    migrate = run.process(f"{name}-migrate", [program, "migrate"], environment | admin)
+    await asyncio.to_thread(migrate.launch)
+    await asyncio.to_thread(migrate.wait_done)
+    issuer = run.process(
+        "issuer",
+        [sys.executable, "-m", "deploy.local.issuer"],
+        {"ISSUER_HTTP_PORT": str(issuer_port), "ISSUER_DIRECTORY": str(directory)},
+        ready_url=f"{issuer_base}/.well-known/jwks.json",
+    )
+    service = run.process(name, [program, "serve"], environment, ready_url=f"{base}/health/ready")
+    try:
+        await asyncio.to_thread(issuer.start)
+        await asyncio.to_thread(service.start)
+        yield Service(base, Issuer(directory), service.pid)
+    finally:
+        await asyncio.to_thread(service.stop)
+        await asyncio.to_thread(issuer.stop)
