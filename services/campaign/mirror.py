@@ -42,9 +42,9 @@ log = structlog.get_logger(__name__)
 
 
 def connect_redis(url: str) -> Redis:
-    """A client that never retries by itself: the database is there to ask instead."""
+    """A client that tries once more, because a pooled connection may be from before a restart, and then gives up."""
     pool = BlockingConnectionPool.from_url(
-        url, max_connections=CONNECTIONS_MAX, timeout=REDIS_SECONDS, retry=Retry(NoBackoff(), 0)
+        url, max_connections=CONNECTIONS_MAX, timeout=REDIS_SECONDS, retry=Retry(NoBackoff(), 1)
     )
     return Redis.from_pool(pool)
 

@@ -1,0 +1,58 @@
+"""Lives of pledges, as the pledge service would tell them."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from contracts.campaign import PaymentStrategy
+from contracts.envelope import Envelope
+from contracts.event import Event
+from contracts.ids import CampaignId, PersonId, PledgeId, TierId, new_id
+from contracts.money import Money
+from contracts.pledge import (
+    PledgeAuthorized,
+    PledgeCancelled,
+    PledgeCaptured,
+    PledgeCaptureFailed,
+    PledgeDeclined,
+    PledgeDropped,
+    PledgeFact,
+    PledgePlaced,
+    PledgeRefunded,
+    PledgeVoided,
+)
+from tests.integration.house import Stories
+
+NOON = datetime(2027, 3, 2, 12, tzinfo=UTC)
+Fact = tuple[Envelope, Event]
+
+# What each fact needs beside what every fact about a pledge carries.
+_MORE: dict[type[PledgeFact], dict[str, Any]] = {
+    PledgePlaced: {
+        "payment_method": "pm_card_visa",
+        "strategy": PaymentStrategy.HOLD,
+        "placed_at": NOON,
+        "lease_until": NOON,
+    },
+    PledgeAuthorized: {"hold_id": "pi_1"},
+    PledgeDeclined: {"reason": "card_declined"},
+    PledgeCancelled: {"cancelled_at": NOON, "reason": "backer"},
+    PledgeCaptured: {},
+    PledgeCaptureFailed: {"reason": "card_declined"},
+    PledgeVoided: {},
+    PledgeDropped: {},
+    PledgeRefunded: {},
+}
+
+
+def life(campaign_id: UUID, minor: int, *facts: type[PledgeFact], tier_id: UUID | None = None) -> list[Fact]:
+    """One pledge to which these things happen, in this order."""
+    about: dict[str, Any] = {
+        "pledge_id": PledgeId(new_id()),
+        "campaign_id": CampaignId(campaign_id),
+        "backer_id": PersonId(new_id()),
+        "tier_id": None if tier_id is None else TierId(tier_id),
+        "amount": Money(amount=minor, currency="EUR"),
+        "country": "DE",
+    }
+    return Stories(NOON).tell(*(fact(**about, **_MORE[fact]) for fact in facts))

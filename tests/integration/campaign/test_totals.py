@@ -1,0 +1,249 @@
+"""Totals and milestones on a real PostgreSQL (DOMAIN C6, C7): any order, any repetition, any number of replicas."""
+
+import asyncio
+import random
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from campaign.domain_commands import AddTier, Bounds, CancelCampaign, CloseCampaign, DraftCampaign, LaunchCampaign
+from contracts.campaign import CampaignClosed, CampaignLaunched, MilestoneCrossed
+from contracts.ids import CampaignId, PoolId, TierId, new_id
+from contracts.money import Money
+from contracts.pledge import (
+    PledgeAuthorized,
+    PledgeCancelled,
+    PledgeCaptured,
+    PledgeCaptureFailed,
+    PledgeDeclined,
+    PledgeDropped,
+    PledgePlaced,
+    PledgeRefunded,
+    PledgeVoided,
+)
+from contracts.settlement import CampaignSettled, Outcome, Tally
+from eventing.rebuild import rebuild
+from tests.integration.campaign.pledges import Fact, life
+from tests.integration.house import START, House, Stories
+from tests.unit.campaign.drafts import CREATOR, eur, terms
+
+BOUNDS = Bounds(1, 60 * 86_400)
+
+
+async def launched(core: House, *, limit: int = 10) -> tuple[CampaignId, TierId]:
+    """An active campaign with a goal of 100 EUR and one limited tier."""
+    campaign_id, tier_id = CampaignId(new_id()), TierId(new_id())
+    await core.execute(DraftCampaign(campaign_id, CREATOR, terms(), BOUNDS))
+    tier = AddTier(campaign_id, CREATOR, tier_id, PoolId(new_id()), "One", "", eur(1), "2027-12", limit)
+    await core.execute(tier)
+    await core.execute(LaunchCampaign(campaign_id, CREATOR, BOUNDS))
+    await core.said()
+    return campaign_id, tier_id
+
+
+async def total(core: House, campaign_id: UUID) -> tuple[int, int]:
+    """Pledged minor units and backers."""
+    row = await core.pool.fetchrow("SELECT * FROM campaign_total WHERE campaign_id = $1", campaign_id)
+    assert row is not None
+    return row["pledged_minor"], row["backers"]
+
+
+async def slots(core: House, tier_id: UUID) -> int:
+    sql = "SELECT coalesce(sum(slots), 0)::int FROM tier_claim WHERE tier_id = $1"
+    count: int = await core.pool.fetchval(sql, tier_id)
+    return count
+
+
+async def status(core: House, campaign_id: UUID) -> str:
+    sql = "SELECT status FROM campaign_page WHERE campaign_id = $1"
+    found: str = await core.pool.fetchval(sql, campaign_id)
+    return found
+
+
+async def milestones(core: House) -> list[int | None]:
+    return [event.percent for event in await core.said() if isinstance(event, MilestoneCrossed)]
+
+
+def settled(campaign_id: CampaignId, outcome: Outcome) -> list[Fact]:
+    nothing = Tally(count=0, total=Money(amount=0, currency="EUR"))
+    return Stories().tell(
+        CampaignSettled(
+            campaign_id=campaign_id,
+            creator_id=CREATOR,
+            outcome=outcome,
+            captured=nothing,
+            dropped=nothing,
+            voided=nothing,
+        )
+    )
+
+
+# What happens to a pledge, and what it then adds: minor units of 700, and slots.
+LIVES: list[tuple[tuple[Any, ...], int, int]] = [
+    ((PledgePlaced,), 0, 1),
+    ((PledgePlaced, PledgeAuthorized), 700, 1),
+    ((PledgePlaced, PledgeDeclined), 0, 0),
+    ((PledgePlaced, PledgeCancelled), 0, 0),
+    ((PledgePlaced, PledgeAuthorized, PledgeCancelled), 0, 0),
+    ((PledgePlaced, PledgeAuthorized, PledgeCaptured), 700, 1),
+    ((PledgePlaced, PledgeCaptured), 700, 1),
+    ((PledgePlaced, PledgeAuthorized, PledgeCaptureFailed), 0, 1),
+    ((PledgePlaced, PledgeAuthorized, PledgeCaptureFailed, PledgeCaptured), 700, 1),
+    ((PledgePlaced, PledgeAuthorized, PledgeCaptureFailed, PledgeDropped), 0, 0),
+    ((PledgePlaced, PledgeAuthorized, PledgeVoided), 0, 0),
+    ((PledgePlaced, PledgeCaptured, PledgeCancelled, PledgeRefunded), 0, 0),
+]
+
+
+class TestTotal:
+    @pytest.mark.parametrize(("facts", "minor", "held"), LIVES)
+    async def test_counts_what_is_authorized_or_captured(
+        self, core: House, facts: tuple[Any, ...], minor: int, held: int
+    ) -> None:
+        campaign_id, tier_id = await launched(core)
+        for fact in life(campaign_id, 700, *facts, tier_id=tier_id):
+            await core.take_in(fact)
+        assert (await total(core, campaign_id), await slots(core, tier_id)) == ((minor, int(minor > 0)), held)
+
+    async def test_is_the_same_shuffled_doubled_and_spread_over_replicas(self, core: House) -> None:
+        campaign_id, tier_id = await launched(core)
+        told = [fact for facts, *_ in LIVES * 10 for fact in life(campaign_id, 700, *facts, tier_id=tier_id)] * 2
+        random.Random(6).shuffle(told)
+        parts = [told[start : start + 37] for start in range(0, len(told), 37)]
+        await asyncio.gather(*(core.replicas[n % 2].take_in(part) for n, part in enumerate(parts)))
+        counted = [minor for _, minor, _ in LIVES * 10]
+        assert await total(core, campaign_id) == (sum(counted), sum(minor > 0 for minor in counted))
+        assert await slots(core, tier_id) == 10 * sum(held for *_, held in LIVES)
+        assert await core.parked() == []
+
+    async def test_a_pledge_of_a_campaign_that_is_not_known_is_counted_and_harms_nobody(self, core: House) -> None:
+        campaign_id, _ = await launched(core)
+        unknown = new_id()
+        await core.take_in(
+            *life(unknown, 700, PledgePlaced, PledgeAuthorized, tier_id=new_id()),
+            *settled(CampaignId(unknown), Outcome.FUNDED),
+            *life(campaign_id, 700, PledgePlaced, PledgeAuthorized),
+        )
+        assert (await total(core, unknown), await total(core, campaign_id)) == ((700, 1), (700, 1))
+        assert await core.parked() == []
+
+    async def test_a_full_group_takes_few_statements(self, core: House) -> None:
+        campaign_id, tier_id = await launched(core)
+        lives = [life(campaign_id, 1, PledgePlaced, PledgeAuthorized, tier_id=tier_id) for _ in range(250)]
+        seen: list[str] = []
+        async with core.pool.acquire() as connection:
+            connection.add_query_logger(lambda query: seen.append(query.query))
+        await core.take_in(*(fact for one in lives for fact in one))
+        assert await total(core, campaign_id) == (250, 250)
+        assert 0 < len(seen) <= 15
+
+
+class TestMilestones:
+    async def test_a_pledge_that_crosses_several_announces_them_ascending(self, core: House) -> None:
+        campaign_id, _ = await launched(core)
+        await core.take_in(*life(campaign_id, 8_000, PledgePlaced, PledgeAuthorized))
+        said = await core.said()
+        assert [(e.percent, e.total.amount, e.backers) for e in said if isinstance(e, MilestoneCrossed)] == [
+            (25, 8_000, 1),
+            (50, 8_000, 1),
+            (75, 8_000, 1),
+        ]
+
+    async def test_a_fall_and_a_second_climb_announce_nothing(self, core: House) -> None:
+        campaign_id, _ = await launched(core)
+        await core.take_in(*life(campaign_id, 6_000, PledgePlaced, PledgeAuthorized, PledgeCancelled))
+        assert (await milestones(core), await total(core, campaign_id)) == ([25, 50], (0, 0))
+        await core.take_in(*life(campaign_id, 6_000, PledgePlaced, PledgeAuthorized))
+        assert await milestones(core) == []
+        await core.take_in(*life(campaign_id, 1_500, PledgePlaced, PledgeAuthorized))
+        assert await milestones(core) == [75]
+
+    async def test_two_replicas_that_cross_together_fire_each_once(self, core: House) -> None:
+        campaigns = [(await launched(core))[0] for _ in range(10)]
+        for campaign_id in campaigns:
+            parts = [life(campaign_id, 500, PledgePlaced, PledgeAuthorized) for _ in range(24)]
+            await asyncio.gather(*(core.replicas[n % 2].take_in(part) for n, part in enumerate(parts)))
+            assert await milestones(core) == [25, 50, 75, 100]
+            assert await total(core, campaign_id) == (12_000, 24)
+        assert await core.parked() == []
+
+    async def test_none_fires_for_a_cancelled_campaign(self, core: House) -> None:
+        campaign_id, _ = await launched(core)
+        await core.execute(CancelCampaign(campaign_id, CREATOR))
+        await core.take_in(*life(campaign_id, 6_000, PledgePlaced, PledgeAuthorized))
+        assert await milestones(core) == []
+
+    async def test_a_pledge_decided_after_the_deadline_still_counts(self, core: House) -> None:
+        campaign_id, _ = await launched(core)
+        core.clock.frozen_at = terms().deadline
+        await core.execute(CloseCampaign(campaign_id))
+        await core.take_in(*life(campaign_id, 2_500, PledgePlaced, PledgeAuthorized))
+        assert await milestones(core) == [25]
+
+
+class TestClose:
+    async def test_a_millisecond_before_the_deadline_it_stays_open_and_at_the_deadline_it_closes(
+        self, core: House
+    ) -> None:
+        campaign_id, _ = await launched(core)
+        deadline = terms().deadline
+        core.clock.frozen_at = deadline.replace(hour=11, minute=59, second=59, microsecond=999_000)
+        await core.execute(CloseCampaign(campaign_id))
+        assert (await core.said(), await status(core, campaign_id)) == ([], "active")
+        core.clock.frozen_at = deadline
+        for _ in range(2):
+            await core.execute(CloseCampaign(campaign_id))
+        assert await core.said() == [CampaignClosed(campaign_id=campaign_id, closed_at=deadline)]
+        assert await status(core, campaign_id) == "settling"
+
+    async def test_closing_on_two_replicas_and_cancelling_exclude_each_other(self, core: House) -> None:
+        first, second = core.replicas
+        ends = set()
+        for turn in range(30):
+            core.clock.frozen_at = START
+            campaign_id, _ = await launched(core)
+            core.clock.frozen_at = terms().deadline
+            commands = [
+                (first, CloseCampaign(campaign_id)),
+                (second, CancelCampaign(campaign_id, CREATOR)),
+                (second, CloseCampaign(campaign_id)),
+            ]
+            random.Random(turn).shuffle(commands)
+            await asyncio.gather(*(one.execute(command) for one, command in commands), return_exceptions=True)
+            [said] = await core.said()
+            ends.add((type(said).__name__, await status(core, campaign_id)))
+        assert ends == {("CampaignClosed", "settling"), ("CampaignCancelled", "cancelled")}
+
+
+class TestSettled:
+    @pytest.mark.parametrize("outcome", Outcome)
+    async def test_the_status_follows_once_however_often_it_is_told(self, core: House, outcome: Outcome) -> None:
+        campaign_id, _ = await launched(core)
+        core.clock.frozen_at = terms().deadline
+        await core.execute(CloseCampaign(campaign_id))
+        await core.said()
+        for fact in settled(campaign_id, outcome) * 2:
+            await core.take_in(fact)
+        assert (len(await core.said()), await status(core, campaign_id)) == (1, outcome.value)
+
+
+async def test_the_page_is_the_same_when_it_is_rebuilt(core: House) -> None:
+    for minor in (0, 6_000, 12_000):
+        campaign_id, _ = await launched(core)
+        await core.take_in(*life(campaign_id, minor, PledgePlaced, PledgeAuthorized))
+    await core.execute(CancelCampaign(campaign_id, CREATOR))
+    live = await core.pool.fetch("SELECT * FROM campaign_page ORDER BY campaign_id")
+    for projection in core.definition.projections:
+        await rebuild(core.pool, core.definition, projection)
+    assert await core.pool.fetch("SELECT * FROM campaign_page ORDER BY campaign_id") == live
+    assert len(live) == 3
+
+
+async def test_the_launch_carries_the_tiers_of_the_draft(core: House) -> None:
+    campaign_id, tier_id = await launched(core, limit=7)
+    launch = await core.pool.fetchval(
+        "SELECT data::text FROM event WHERE stream_id = $1 AND type = $2", campaign_id, CampaignLaunched.type
+    )
+    [tier] = CampaignLaunched.model_validate_json(launch).tiers
+    assert (tier.tier_id, tier.limit) == (tier_id, 7)
