@@ -1,0 +1,121 @@
+"""The port to the card provider: what payment asks of it and what can come of it, in our own types (DOMAIN Y2)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
+from uuid import UUID
+
+from contracts.money import Money
+
+
+@dataclass(frozen=True)
+class Request:
+    """What every call says about itself. `key` makes a repeated call the same call."""
+
+    operation_id: UUID
+    campaign_id: UUID
+    pledge_id: UUID | None  # None: about the campaign, such as its payout
+    amount: Money
+    key: str
+
+
+@dataclass(frozen=True)
+class Succeeded:
+    """It took place, and the answer says what was asked. `reference` names the provider's object."""
+
+    reference: str
+    fee: Money | None = None  # of a charge or a capture
+    capture_before: datetime | None = None  # of a hold
+
+
+@dataclass(frozen=True)
+class Declined:
+    """It did not take place. `hard`: asking again for the same card is forbidden."""
+
+    code: str
+    hard: bool = False
+
+
+@dataclass(frozen=True)
+class ActionRequired:
+    """The bank wants the backer (3-D Secure)."""
+
+    reference: str
+
+
+@dataclass(frozen=True)
+class NoEffect:
+    """Proof that this attempt did nothing: it may be asked again under a new key."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Throttled:
+    """Turned away before anything was looked at (429)."""
+
+
+@dataclass(frozen=True)
+class Contention:
+    """Another request holds the same object or the same key."""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """It may or may not have taken place: time-out, dropped connection, 5xx, an answer nobody can read."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The answer is about something else than what was asked: a person has to look (DOMAIN Y6)."""
+
+    reason: str
+
+
+Decided: TypeAlias = Succeeded | Declined | ActionRequired | NoEffect | Mismatch
+Undecided: TypeAlias = Throttled | Contention | Unknown
+Outcome: TypeAlias = Decided | Undecided
+
+
+class Provider(Protocol):
+    """Every method answers with an outcome and raises nothing but a cancellation.
+
+    `hold_id` is the `reference` of an earlier authorize or charge. The `find_…` methods move nothing: they read
+    back what became of an earlier request, and answer NoEffect where the provider's state proves that it had none.
+    """
+
+    async def authorize(self, request: Request, payment_method: str) -> Outcome: ...
+
+    async def charge(self, request: Request, payment_method: str) -> Outcome: ...
+
+    async def capture(self, request: Request, hold_id: str) -> Outcome: ...
+
+    async def void(self, request: Request, hold_id: str) -> Outcome: ...
+
+    async def refund(self, request: Request, hold_id: str) -> Outcome: ...
+
+    async def transfer(self, request: Request, destination: str) -> Outcome: ...
+
+    async def find_payment(self, request: Request, since: datetime, reference: str | None) -> Outcome:
+        """An authorize or a charge first sent at `since`; Unknown where nothing is found: that is no proof."""
+
+    async def find_capture(self, request: Request, hold_id: str) -> Outcome: ...
+
+    async def find_void(self, request: Request, hold_id: str) -> Outcome: ...
+
+    async def find_refund(self, request: Request, hold_id: str) -> Outcome: ...
+
+    async def find_transfer(self, request: Request) -> Outcome: ...
+
+    async def operation_of(self, reference: str) -> UUID | None:
+        """The operation that a payment was last touched by.
+
+        Raises:
+            LookupFailedError: The provider did not say.
+        """
+
+
+class LookupFailedError(Exception):
+    """The provider could not be asked just now."""

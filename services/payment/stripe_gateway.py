@@ -1,0 +1,350 @@
+"""The provider port on Stripe's API, by the `stripe` SDK's async client.
+
+Whatever an answer does not say clearly is Unknown, never a failure. No retries here: the worker counts them.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeVar
+from uuid import UUID
+
+import stripe
+from stripe.params import PaymentIntentCreateParams
+
+from contracts.money import Money
+from payment.gateway import (
+    ActionRequired,
+    Contention,
+    Declined,
+    LookupFailedError,
+    Mismatch,
+    NoEffect,
+    Outcome,
+    Request,
+    Succeeded,
+    Throttled,
+    Unknown,
+)
+from payment.stripe_money import UnsupportedAmountError, from_stripe, to_stripe
+
+API_VERSION: Final = "2026-05-27.dahlia"  # Pinned: an account's default may change under us.
+CLOCK_SECONDS: Final = 300  # Our clock and Stripe's differ by less.
+PAGE: Final = 100  # Stripe's largest.
+PAGES_MAX: Final = 20  # What was created in a few minutes; more than this is not looked through.
+
+# https://docs.stripe.com/declines/codes: the issuer does not want to see the card again.
+_HARD: Final = frozenset(
+    ("lost_card", "stolen_card", "fraudulent", "pickup_card", "restricted_card", "merchant_blacklist",
+     "revocation_of_all_authorizations", "revocation_of_authorization", "stop_payment_order")
+)  # fmt: skip
+_NEVER_AGAIN: Final = frozenset(("03", "21"))  # Mastercard's advice; Visa's comes as `do_not_try_again`.
+
+T = TypeVar("T")
+Intent = stripe.PaymentIntent
+
+
+class StripeProvider:
+    """Implements `payment.gateway.Provider`. `close()` it when done."""
+
+    def __init__(self, api_key: str, base: str | None, timeout_seconds: float) -> None:
+        self._http = stripe.AIOHTTPClient(timeout=timeout_seconds)
+        client = stripe.StripeClient(
+            api_key,
+            http_client=self._http,
+            base_addresses={"api": base} if base else {},
+            stripe_version=API_VERSION,
+            max_network_retries=0,
+        )
+        self._v1 = client.v1
+
+    async def close(self) -> None:
+        await self._http.close_async()  # type: ignore[no-untyped-call]  # the SDK
+
+    async def authorize(self, request: Request, payment_method: str) -> Outcome:
+        return await self._create(request, payment_method, "manual")
+
+    async def charge(self, request: Request, payment_method: str) -> Outcome:
+        return await self._create(request, payment_method, "automatic")
+
+    async def _create(self, request: Request, payment_method: str, capture_method: str) -> Outcome:
+        try:
+            amount, currency = to_stripe(request.amount)
+        except UnsupportedAmountError:
+            return Declined("amount_not_supported", hard=True)
+        params: PaymentIntentCreateParams = {
+            "amount": amount,
+            "currency": currency,
+            "capture_method": "manual" if capture_method == "manual" else "automatic",
+            "confirm": True,
+            "error_on_requires_action": True,  # nobody is at hand yet to bring the backer to the bank's page
+            "payment_method": payment_method,
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+            "metadata": _metadata(request),
+            "transfer_group": str(request.campaign_id),
+            "expand": ["latest_charge.balance_transaction"],
+        }
+        call = self._v1.payment_intents.create_async(params, {"idempotency_key": request.key})
+        return await _asked(call, lambda intent: _payment(request, intent), self._refused)
+
+    async def capture(self, request: Request, hold_id: str) -> Outcome:
+        amount, _ = to_stripe(request.amount)
+        call = self._v1.payment_intents.capture_async(
+            hold_id,
+            {
+                "amount_to_capture": amount,
+                "metadata": _metadata(request),
+                "expand": ["latest_charge.balance_transaction"],
+            },
+            {"idempotency_key": request.key},
+        )
+        return await _asked(
+            call, lambda intent: _capture(request, intent), lambda _: self.find_capture(request, hold_id)
+        )
+
+    async def void(self, request: Request, hold_id: str) -> Outcome:
+        call = self._v1.payment_intents.cancel_async(hold_id, {}, {"idempotency_key": request.key})
+        return await _asked(call, lambda intent: _void(request, intent), lambda _: self.find_void(request, hold_id))
+
+    async def refund(self, request: Request, hold_id: str) -> Outcome:
+        amount, _ = to_stripe(request.amount)
+        call = self._v1.refunds.create_async(
+            {"payment_intent": hold_id, "amount": amount, "metadata": _metadata(request)},
+            {"idempotency_key": request.key},
+        )
+        return await _asked(call, lambda refund: _refund(request, refund), lambda _: self.find_refund(request, hold_id))
+
+    async def transfer(self, request: Request, destination: str) -> Outcome:
+        amount, currency = to_stripe(request.amount)
+        call = self._v1.transfers.create_async(
+            {
+                "amount": amount,
+                "currency": currency,
+                "destination": destination,
+                "metadata": _metadata(request),
+                "transfer_group": str(request.campaign_id),
+            },
+            {"idempotency_key": request.key},
+        )
+        return await _asked(call, lambda transfer: _transfer(request, transfer), _no_effect)
+
+    async def find_payment(self, request: Request, since: datetime, reference: str | None) -> Outcome:
+        if reference is not None:
+            call = self._v1.payment_intents.retrieve_async(reference, {"expand": ["latest_charge.balance_transaction"]})
+            return await _asked(call, lambda intent: _payment(request, intent))
+        return await _asked(self._search(request, since), lambda found: found)
+
+    async def _search(self, request: Request, since: datetime) -> Outcome:
+        """Look for the operation's id among all payments since it was first sent."""
+        earliest = int((since - timedelta(seconds=CLOCK_SECONDS)).timestamp())
+        after = ""
+        for _ in range(PAGES_MAX):
+            page = await self._v1.payment_intents.list_async(
+                {
+                    "created": {"gte": earliest},
+                    "limit": PAGE,
+                    "expand": ["data.latest_charge.balance_transaction"],
+                    **({"starting_after": after} if after else {}),
+                }
+            )
+            for intent in page.data:
+                if _operation(intent) == str(request.operation_id):
+                    return _payment(request, intent)
+            if not page.has_more:
+                return NoEffect("the provider has no such payment")
+            after = page.data[-1].id
+        return Unknown("too many payments to look through")
+
+    async def find_capture(self, request: Request, hold_id: str) -> Outcome:
+        call = self._v1.payment_intents.retrieve_async(hold_id, {"expand": ["latest_charge.balance_transaction"]})
+        return await _asked(call, lambda intent: _capture(request, intent, any_attempt=True))
+
+    async def find_void(self, request: Request, hold_id: str) -> Outcome:
+        return await _asked(self._v1.payment_intents.retrieve_async(hold_id), lambda intent: _void(request, intent))
+
+    async def find_refund(self, request: Request, hold_id: str) -> Outcome:
+        """Any attempt of ours counts: one that was overtaken by its successor has given the money back as well."""
+
+        def ours(refunds: stripe.ListObject[stripe.Refund]) -> Outcome:
+            for refund in refunds.data:
+                if _field(refund.metadata, "pledge_id") == str(request.pledge_id):
+                    return _refund(request, refund, any_attempt=True)
+            return NoEffect("the provider has no such refund")
+
+        return await _asked(self._v1.refunds.list_async({"payment_intent": hold_id, "limit": PAGE}), ours)
+
+    async def find_transfer(self, request: Request) -> Outcome:
+        def ours(transfers: stripe.ListObject[stripe.Transfer]) -> Outcome:
+            for transfer in transfers.data:
+                if _operation(transfer) == str(request.operation_id):
+                    return _transfer(request, transfer)
+            return NoEffect("the provider has no such transfer")
+
+        group = str(request.campaign_id)
+        return await _asked(self._v1.transfers.list_async({"transfer_group": group, "limit": PAGE}), ours)
+
+    async def operation_of(self, reference: str) -> UUID | None:
+        try:
+            operation = _operation(await self._v1.payment_intents.retrieve_async(reference))
+            return UUID(operation) if operation else None
+        except Exception as error:
+            if isinstance(error, stripe.InvalidRequestError | ValueError):
+                return None  # not one of ours
+            raise LookupFailedError(repr(error)) from error
+
+    async def _refused(self, error: stripe.InvalidRequestError) -> Outcome:
+        """A new payment that Stripe does not even try, such as with a payment method that does not exist."""
+        return Declined(error.code or "invalid_request", hard=True)
+
+
+async def _no_effect(error: stripe.InvalidRequestError) -> Outcome:
+    return NoEffect(error.code or "invalid_request")
+
+
+async def _asked(
+    call: Awaitable[T],
+    read: Callable[[T], Outcome],
+    refused: Callable[[stripe.InvalidRequestError], Awaitable[Outcome]] | None = None,
+) -> Outcome:
+    """The outcome of a call. `refused` answers for a 400: whether it had an effect depends on what was asked."""
+    try:
+        return read(await call)
+    except stripe.CardError as error:
+        return _declined(error)
+    except stripe.RateLimitError as error:
+        return Contention() if error.code == "lock_timeout" else Throttled()
+    except stripe.InvalidRequestError as error:
+        return Unknown(f"refused: {error.code}") if refused is None else await refused(error)
+    except stripe.StripeError as error:
+        return Contention() if error.http_status == 409 else Unknown(f"{type(error).__name__} {error.http_status}")
+    except Exception as error:  # noqa: BLE001 - the SDK breaks in many ways on an answer that it does not expect
+        return Unknown(type(error).__name__)
+
+
+def _declined(error: stripe.CardError) -> Declined:
+    said = error.error
+    code = _field(said, "decline_code") or error.code or "card_declined"
+    hard = (
+        code in _HARD
+        or _field(said, "advice_code") == "do_not_try_again"
+        or _field(said, "network_advice_code") in _NEVER_AGAIN
+    )
+    if error.code == "authentication_required":
+        code, hard = error.code, False
+    return Declined(code, hard=hard)
+
+
+def _metadata(request: Request) -> dict[str, str]:
+    pledge = {} if request.pledge_id is None else {"pledge_id": str(request.pledge_id)}
+    return {"campaign_id": str(request.campaign_id), "operation_id": str(request.operation_id), **pledge}
+
+
+def _field(thing: object, name: str) -> str | None:
+    """A field that Stripe may leave out. Its objects have attributes and no `.get`."""
+    found = getattr(thing, name, None)
+    return found if isinstance(found, str) else None
+
+
+def _operation(thing: stripe.PaymentIntent | stripe.Transfer | stripe.Refund) -> str | None:
+    return _field(thing.metadata, "operation_id")
+
+
+def _mismatch(
+    request: Request,
+    thing: stripe.PaymentIntent | stripe.Transfer | stripe.Refund,
+    amount: int,
+    *,
+    any_attempt: bool = False,
+) -> Mismatch | None:
+    """Every answer is checked against what was asked (DOMAIN Y2). `any_attempt`: of this pledge is enough."""
+    asked, currency = to_stripe(request.amount)
+    if (amount, thing.currency) != (asked, currency):
+        return Mismatch(f"{thing.id} is about {amount} {thing.currency}, not {asked} {currency}")
+    name, expected = ("pledge_id", request.pledge_id) if any_attempt else ("operation_id", request.operation_id)
+    if _field(thing.metadata, name) != str(expected):
+        return Mismatch(f"{thing.id} has another {name}")
+    return None
+
+
+def _payment(request: Request, intent: Intent) -> Outcome:
+    """A hold or a charge."""
+    if wrong := _mismatch(request, intent, intent.amount):
+        return wrong
+    match intent.status:
+        case "requires_capture":
+            return Succeeded(intent.id, capture_before=_capture_before(intent))
+        case "succeeded":
+            return _taken(request, intent)
+        case "requires_action":
+            return ActionRequired(intent.id)
+        case "requires_payment_method" | "canceled":
+            error = intent.last_payment_error
+            return Declined(_field(error, "decline_code") or _field(error, "code") or intent.status)
+        case _:
+            return Unknown(intent.status)
+
+
+def _capture(request: Request, intent: Intent, *, any_attempt: bool = False) -> Outcome:
+    match intent.status:
+        case "succeeded":
+            wrong = _mismatch(request, intent, intent.amount_received, any_attempt=any_attempt)
+            return wrong or _taken(request, intent)
+        case "requires_capture":
+            return NoEffect("still held")
+        case "canceled":
+            return Declined("hold_expired", hard=True)
+        case "requires_payment_method":
+            error = intent.last_payment_error
+            return Declined(_field(error, "decline_code") or _field(error, "code") or "capture_failed")
+        case _:
+            return Unknown(intent.status)
+
+
+def _void(request: Request, intent: Intent) -> Outcome:
+    """Cancelling takes no metadata: the hold itself is what the answer is checked against."""
+    if _field(intent.metadata, "pledge_id") != str(request.pledge_id):
+        return Mismatch(f"{intent.id} belongs to another pledge")
+    match intent.status:
+        case "canceled":
+            return Succeeded(intent.id)
+        case "succeeded":
+            return Mismatch(f"{intent.id} was captured")
+        case "processing":
+            return Unknown(intent.status)
+        case _:
+            return NoEffect("still held")
+
+
+def _refund(request: Request, refund: stripe.Refund, *, any_attempt: bool = False) -> Outcome:
+    if wrong := _mismatch(request, refund, refund.amount, any_attempt=any_attempt):
+        return wrong
+    match refund.status:
+        case "succeeded" | "pending":  # pending: the bank has not confirmed; Stripe tells when it fails (DOMAIN Y8)
+            return Succeeded(refund.id)
+        case "failed" | "canceled":
+            return Declined(_field(refund, "failure_reason") or "refund_failed")
+        case _:
+            return Unknown(str(refund.status))
+
+
+def _transfer(request: Request, transfer: stripe.Transfer) -> Outcome:
+    return _mismatch(request, transfer, transfer.amount) or Succeeded(transfer.id)
+
+
+def _taken(request: Request, intent: Intent) -> Outcome:
+    """A charge or a capture, with the fee that Stripe kept."""
+    charge = intent.latest_charge
+    movement = charge.balance_transaction if isinstance(charge, stripe.Charge) else None
+    if not isinstance(movement, stripe.BalanceTransaction):
+        return Unknown("its fee is not known yet")
+    fee: Money = from_stripe(movement.fee, movement.currency)
+    if fee.currency != request.amount.currency:
+        return Mismatch(f"{intent.id}: the fee is in {fee.currency}")
+    return Succeeded(intent.id, fee=fee)
+
+
+def _capture_before(intent: Intent) -> datetime | None:
+    charge = intent.latest_charge
+    details = charge.payment_method_details if isinstance(charge, stripe.Charge) else None
+    card = details.card if details else None
+    until = getattr(card, "capture_before", None)
+    return datetime.fromtimestamp(until, UTC) if isinstance(until, int) else None

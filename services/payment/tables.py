@@ -1,0 +1,107 @@
+"""Decision tables of the payment service, in the order in which they are locked."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID, uuid5
+
+from eventing.tables import Table
+from payment import ledger
+from payment.domain import Kind
+
+
+class State(StrEnum):
+    """Where an operation stands. `waiting` and `leased` are undecided; the others never change again."""
+
+    WAITING = "waiting"
+    LEASED = "leased"
+    DONE = "done"
+    SKIPPED = "skipped"  # never sent
+    STOPPED = "stopped"  # for a person to look at
+
+
+@dataclass(frozen=True)
+class OperationRow:
+    """Something asked of the provider (DOMAIN Y1): written down, committed, sent, its outcome recorded.
+
+    `subject_id` is the pledge, or the campaign of a payout. `counterpart` is the payment method, the hold or the
+    account that it is about. `reference` is the provider's object, as soon as anybody has told us.
+    """
+
+    operation_id: UUID
+    subject_id: UUID
+    campaign_id: UUID
+    kind: Kind
+    attempt: int
+    amount: int
+    currency: str
+    counterpart: str
+    due_at: datetime
+    created_at: datetime
+    state: State = State.WAITING
+    outcome: str = ""  # the last one, for people to read
+    sends: int = 0
+    reference: str | None = None
+    first_sent_at: datetime | None = None
+    lease_token: UUID | None = None
+    lease_until: datetime | None = None
+    decided_at: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        """The idempotency key. Derived, so that a restored database makes the same one (DOMAIN Y2)."""
+        return f"{self.subject_id}:{self.kind}:{self.attempt}"
+
+
+_OPERATIONS: Final = UUID("a3d2e0f4-6c1b-5e0a-9c57-2f6d5a0b7c11")  # The namespace of operation ids; any constant.
+
+
+def operation_id_of(subject_id: UUID, kind: Kind, attempt: int) -> UUID:
+    """The id under which the provider knows an operation (`metadata.operation_id`). Derived like its key."""
+    return uuid5(_OPERATIONS, f"{subject_id}:{kind}:{attempt}")
+
+
+@dataclass(frozen=True)
+class CampaignRow:
+    campaign_id: UUID
+    creator_id: UUID
+    platform_fee_bps: int
+
+
+class PayoutState(StrEnum):
+    WAITING = "waiting"
+    STARTED = "started"
+
+
+@dataclass(frozen=True)
+class PayoutRow:
+    """A payout that settlement asked for. `doubt` says why it waits."""
+
+    campaign_id: UUID
+    creator_id: UUID
+    captured: int
+    currency: str
+    platform_fee_bps: int
+    state: PayoutState
+    doubt: str
+    due_at: datetime
+
+
+@dataclass(frozen=True)
+class WebhookRow:
+    """All that is kept of a provider's event (DOMAIN Y5): no personal data."""
+
+    event_id: str
+    type: str
+    object_id: str
+    created_at: datetime
+    received_at: datetime
+    worked_at: datetime | None
+
+
+CAMPAIGNS = Table("campaign", CampaignRow, ("campaign_id",))
+PAYOUTS = Table("payout", PayoutRow, ("campaign_id",))
+OPERATIONS = Table("operation", OperationRow, ("operation_id",))
+WEBHOOKS = Table("webhook", WebhookRow, ("event_id",), lock=False)
+TABLES = (CAMPAIGNS, PAYOUTS, OPERATIONS, WEBHOOKS, *ledger.TABLES)
