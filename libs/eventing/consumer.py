@@ -21,6 +21,7 @@ from eventing.faults import Fault, fault_of
 from eventing.group_commit import GroupCommit
 from eventing.metrics import Metrics
 from eventing.store import park, park_body
+from eventing.telemetry import under
 from eventing.topology import dead_queue_of, queue_of
 
 PREFETCH_MESSAGES: Final = 20  # Times 100 events a message: 2 000 events on the way at most.
@@ -126,7 +127,9 @@ class Consumer:
             except (UndecodableError, MisplacedError, ValidationError) as error:
                 await self._park_one(raw, envelope, error, routing_key)
         if events:
-            await self._commit.take_in(events)
+            first = events[0][0]  # a batch may hold many traces; each event goes on with its own
+            with under(first.traceparent, first.correlation_id, span=f"take in {routing_key}"):
+                await self._commit.take_in(events)
 
     def _event_of(self, envelope: Envelope, routing_key: str) -> Event:
         """The event as its model, checked: who may say this, and is it what the routing key promises?

@@ -1,7 +1,7 @@
 """The house that every service is: a definition, wired to its doors, its core and its command line."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,16 +53,13 @@ class House(Generic[S]):
         """The running service and its app. Leaving it is a graceful stop."""
         registry = new_registry()
         tracing = Tracing(settings.service, settings.otlp_endpoint)
-        async with (
-            self.open_rooms(settings) as rooms,
-            running(
-                settings,
-                self.definition,
-                clock=clock,
-                after_commit=rooms.after_commit,
-                metrics=Metrics(registry),
-            ) as runtime,
-        ):
+        async with AsyncExitStack() as stack:
+            stack.callback(tracing.stop)
+            rooms = await stack.enter_async_context(self.open_rooms(settings))
+            core = running(
+                settings, self.definition, clock=clock, after_commit=rooms.after_commit, metrics=Metrics(registry)
+            )
+            runtime = await stack.enter_async_context(core)
             checks = {"database": runtime.database_answers, "consumer": runtime.consumer_consumes}
             app = build_app(
                 settings,
@@ -75,7 +72,6 @@ class House(Generic[S]):
             runtime.start_jobs(rooms.jobs(runtime))
             app.state.runtime = runtime
             yield app
-        tracing.stop()
 
     def cli(self, settings: type[S]) -> typer.Typer:
         """The command line of the service's console script."""
