@@ -97,7 +97,8 @@ def router(runtime: Runtime, webhook_secrets: Sequence[str]) -> APIRouter:
         creator_id = await queries.creator_of(runtime.pool, campaign_id)
         if creator_id is None or (creator_id != principal.person_id and Role.OPERATOR not in principal.roles):
             raise NoSuchCampaign("It may not be launched yet.")
-        balances = await queries.balances(runtime.pool, campaign_id)
+        async with runtime.pool.acquire() as connection:
+            balances = await queries.balances(connection, campaign_id)
         return Ledger(campaign_id=campaign_id, accounts=tuple(map(_account, balances)))
 
     @routes.get("/operations", summary="What was asked of the provider")

@@ -67,7 +67,7 @@ class AboutCampaign(Protocol):
     def campaign_id(self) -> UUID: ...
 
 
-async def balances(connection: Connection | Pool, campaign_id: UUID) -> list[Balance]:
+async def balances(connection: Connection, campaign_id: UUID) -> list[Balance]:
     rows = await connection.fetch(_BALANCES, campaign_id)
     return [Balance(row["currency"], Account(row["account"]), row["balance"]) for row in rows]
 
