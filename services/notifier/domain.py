@@ -1,0 +1,295 @@
+"""Who is told what (DOMAIN N1, N2): pure rules, and the rows that they rest on.
+
+A notice is named by (kind, person, what it is about). That name is its identity: whatever is redelivered or
+shuffled leads to the same name, and so to one notice.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from contracts.campaign import CampaignLaunched, FundingModel, MilestoneCrossed, RewardTier
+from contracts.money import Money
+from contracts.payment import PayoutSent
+from contracts.pledge import (
+    PledgeAuthorized,
+    PledgeCancelled,
+    PledgeCaptured,
+    PledgeCaptureFailed,
+    PledgeDeclined,
+    PledgeDropped,
+    PledgeFact,
+    PledgePlaced,
+    PledgeRefunded,
+    PledgeVoided,
+)
+from contracts.settlement import CampaignSettled, Outcome
+
+DEFERRALS_MAX: Final = 60  # With a pause of an hour at most: two days and a half of "try again later".
+DEFERRAL_SECONDS_MAX: Final = 3600
+BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)  # Before any contact was given.
+
+
+class Kind(StrEnum):
+    PLEDGE_CONFIRMED = "pledge_confirmed"
+    PLEDGE_DECLINED = "pledge_declined"
+    PLEDGE_CANCELLED = "pledge_cancelled"
+    MILESTONE = "milestone"
+    CAMPAIGN_FUNDED = "campaign_funded"
+    CAMPAIGN_PARTIALLY_FUNDED = "campaign_partially_funded"
+    CAMPAIGN_FAILED = "campaign_failed"
+    CREATOR_SETTLED = "creator_settled"
+    CREATOR_PAYOUT = "creator_payout"
+
+
+class Standing(StrEnum):
+    """Where a pledge is, as far as its backer's mail is concerned."""
+
+    PENDING = "pending"
+    AUTHORIZED = "authorized"
+    CAPTURED = "captured"
+    OWING = "owing"
+    VOIDED = "voided"
+    ENDED = "ended"
+
+
+STANDING_AFTER: Final[dict[type[PledgeFact], Standing]] = {
+    PledgePlaced: Standing.PENDING,
+    PledgeAuthorized: Standing.AUTHORIZED,
+    PledgeCaptured: Standing.CAPTURED,
+    PledgeCaptureFailed: Standing.OWING,
+    PledgeVoided: Standing.VOIDED,
+    PledgeDeclined: Standing.ENDED,
+    PledgeCancelled: Standing.ENDED,
+    PledgeDropped: Standing.ENDED,
+    PledgeRefunded: Standing.ENDED,
+}
+# A confirmation is due on the hold, or on the charge where there never is a hold (keep-it-all).
+NOTICE_OF: Final[dict[type[PledgeFact], Kind]] = {
+    PledgeAuthorized: Kind.PLEDGE_CONFIRMED,
+    PledgeCaptured: Kind.PLEDGE_CONFIRMED,
+    PledgeDeclined: Kind.PLEDGE_DECLINED,
+    PledgeCancelled: Kind.PLEDGE_CANCELLED,
+}
+OUTCOME_NOTICE: Final[dict[Outcome, Kind]] = {
+    Outcome.FUNDED: Kind.CAMPAIGN_FUNDED,
+    Outcome.PARTIALLY_FUNDED: Kind.CAMPAIGN_PARTIALLY_FUNDED,
+    Outcome.FAILED: Kind.CAMPAIGN_FAILED,
+}
+# Who a notice to all backers goes to. Captures and voids are done before a campaign counts as settled.
+AUDIENCE: Final[dict[Kind, frozenset[Standing]]] = {
+    Kind.MILESTONE: frozenset((Standing.AUTHORIZED, Standing.CAPTURED)),
+    Kind.CAMPAIGN_FUNDED: frozenset((Standing.CAPTURED,)),
+    Kind.CAMPAIGN_PARTIALLY_FUNDED: frozenset((Standing.CAPTURED,)),
+    Kind.CAMPAIGN_FAILED: frozenset((Standing.VOIDED,)),
+}
+
+
+class Facts(BaseModel):
+    """What a notice says beside what is known of its campaign and pledge. Never anything personal (DOMAIN N4)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    reason: str = ""
+    percent: int | None = None
+    stretch_goal: str | None = None
+    total: Money | None = None
+    backers: int | None = None
+    outcome: Outcome | None = None
+    payout: Money | None = None
+    platform_fee: Money | None = None
+    provider_fee: Money | None = None
+
+    def json_text(self) -> str:
+        return self.model_dump_json(exclude_defaults=True)
+
+
+@dataclass(frozen=True)
+class Contact:
+    """Where a person's mail goes (DOMAIN N4). Stands in this table only: in no event, no log, no metric."""
+
+    person_id: UUID
+    email: str
+    name: str
+    locale: str
+    changed_at: datetime
+
+
+@dataclass(frozen=True)
+class SetContact:
+    person_id: UUID
+    email: str
+    name: str
+    locale: str
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """Its row is there with the first fact about it, so that there is something to lock."""
+
+    campaign_id: UUID
+    title: str | None = None  # None: the launch has not come in yet
+    model: FundingModel | None = None
+    deadline: datetime | None = None
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True)
+class Tier:
+    tier_id: UUID
+    title: str
+    estimated_delivery: str
+
+
+@dataclass(frozen=True)
+class Backing:
+    """Who backs what, by the newest fact about the pledge."""
+
+    pledge_id: UUID
+    campaign_id: UUID
+    backer_id: UUID
+    tier_id: UUID | None
+    amount_minor: int
+    currency: str
+    standing: Standing
+    version: int
+
+
+@dataclass(frozen=True)
+class FanOut:
+    """One notice for all backers of a campaign, on its way to becoming one notice each."""
+
+    kind: Kind
+    about_id: UUID
+    campaign_id: UUID
+    facts: str  # Facts in JSON
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that a person is to be told, once. `about_id` is a pledge, a campaign or a milestone's event."""
+
+    kind: Kind
+    person_id: UUID
+    about_id: UUID
+    campaign_id: UUID
+    pledge_id: UUID | None
+    facts: str  # Facts in JSON
+    urgent: bool  # False: one of many to all backers, sent after what concerns a person alone
+    created_at: datetime
+    due_at: datetime
+
+
+class Status(StrEnum):
+    WAITING = "waiting"
+    CONTACTLESS = "contactless"  # waits until the person says where mail goes
+    SENT = "sent"
+    SKIPPED = "skipped"
+    GIVEN_UP = "given_up"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of a notice after an attempt. `due_at`: when it is looked at again, for one that waits."""
+
+    status: Status
+    due_at: datetime
+    reason: str = ""
+    attempts: int = 0
+
+
+def launched(before: Campaign, fact: CampaignLaunched) -> Campaign:
+    return replace(before, title=fact.title, model=fact.model, deadline=fact.deadline)
+
+
+def tier(fact: RewardTier) -> Tier:
+    return Tier(fact.tier_id, fact.title, fact.estimated_delivery)
+
+
+def backing(before: Backing | None, fact: PledgeFact, version: int) -> Backing:
+    """Every fact about a pledge carries all of it, so one that was overtaken has nothing to add."""
+    if before is not None and version <= before.version:
+        return before
+    return Backing(
+        pledge_id=fact.pledge_id,
+        campaign_id=fact.campaign_id,
+        backer_id=fact.backer_id,
+        tier_id=fact.tier_id,
+        amount_minor=fact.amount.amount,
+        currency=fact.amount.currency,
+        standing=STANDING_AFTER[type(fact)],
+        version=version,
+    )
+
+
+def pledge_notice(fact: PledgeFact, now: datetime) -> Notice | None:
+    """What the backer is told about this fact."""
+    kind = NOTICE_OF.get(type(fact))
+    if kind is None:
+        return None
+    reason = fact.reason if isinstance(fact, PledgeDeclined | PledgeCancelled) else ""
+    facts = Facts(reason=reason).json_text()
+    return Notice(kind, fact.backer_id, fact.pledge_id, fact.campaign_id, fact.pledge_id, facts, True, now, now)
+
+
+def late_outcome(campaign: Campaign, row: Backing, now: datetime) -> Notice | None:
+    """The outcome, for a backer whose last fact came in only after it; the fan-out may have passed already."""
+    if campaign.outcome is None:
+        return None
+    kind = OUTCOME_NOTICE[campaign.outcome]
+    if row.standing not in AUDIENCE[kind]:
+        return None
+    about = campaign.campaign_id
+    return Notice(kind, row.backer_id, about, about, row.pledge_id, Facts().json_text(), False, now, now)
+
+
+def milestone(fact: MilestoneCrossed, event_id: UUID, now: datetime) -> FanOut:
+    facts = Facts(percent=fact.percent, stretch_goal=fact.stretch_goal, total=fact.total, backers=fact.backers)
+    return FanOut(Kind.MILESTONE, event_id, fact.campaign_id, facts.json_text(), now)
+
+
+def outcome(fact: CampaignSettled, now: datetime) -> FanOut:
+    return FanOut(OUTCOME_NOTICE[fact.outcome], fact.campaign_id, fact.campaign_id, Facts().json_text(), now)
+
+
+def settled_notice(fact: CampaignSettled, now: datetime) -> Notice:
+    """What the creator is told at the end of the settlement."""
+    facts = Facts(outcome=fact.outcome, total=fact.captured.total, backers=fact.captured.count)
+    return _to_creator(Kind.CREATOR_SETTLED, fact.creator_id, fact.campaign_id, facts, now)
+
+
+def payout_notice(fact: PayoutSent, now: datetime) -> Notice:
+    facts = Facts(
+        payout=fact.amount, total=fact.captured, platform_fee=fact.platform_fee, provider_fee=fact.provider_fee
+    )
+    return _to_creator(Kind.CREATOR_PAYOUT, fact.creator_id, fact.campaign_id, facts, now)
+
+
+def _to_creator(kind: Kind, creator_id: UUID, campaign_id: UUID, facts: Facts, now: datetime) -> Notice:
+    return Notice(kind, creator_id, campaign_id, campaign_id, None, facts.json_text(), True, now, now)
+
+
+def mark(kind: str, person_id: UUID, about_id: UUID) -> str:
+    """A notice's own mark, 32 hex digits that tell nothing: its mail has it in its Message-ID, every time (N2)."""
+    return sha256(f"{kind}|{person_id}|{about_id}".encode()).hexdigest()[:32]
+
+
+def deferred(attempts: int, now: datetime, reason: str, chance: float) -> Verdict:
+    """Later, but not for ever. `attempts` were made before this one; `chance` in 0..1 spreads the load."""
+    if attempts >= DEFERRALS_MAX:
+        return Verdict(Status.GIVEN_UP, now, reason, attempts)
+    seconds = min(2.0**attempts, DEFERRAL_SECONDS_MAX) * (0.5 + chance / 2)
+    return Verdict(Status.WAITING, now + timedelta(seconds=seconds), reason, attempts + 1)
+
+
+def without_contact(created_at: datetime, patience: timedelta, now: datetime, attempts: int) -> Verdict:
+    """Nobody has said yet where this person's mail goes."""
+    if now >= created_at + patience:
+        return Verdict(Status.SKIPPED, now, "no contact", attempts)
+    return Verdict(Status.CONTACTLESS, created_at + patience, "no contact", attempts)
