@@ -88,6 +88,11 @@
       });
       body.append(tr);
     }
+    if (!rows.length) {
+      const nothing = make("td", "Nothing yet");
+      nothing.colSpan = columns.length;
+      body.append(within(make("tr"), nothing));
+    }
     const whole = within(make("table"), make("caption", caption), within(make("thead"), head), body);
     return within(make("div", "", "table"), whole);
   };
