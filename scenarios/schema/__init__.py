@@ -1,0 +1,1 @@
+"""The JSON Schema of scenario files, made from the model: `python -m scenarios.schema`."""
