@@ -56,7 +56,6 @@ async def _viewer(request: Request) -> Principal | None:
     return principal
 
 
-Viewer = Annotated[Principal | None, Depends(_viewer)]
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     401: {"description": "No token, or one that does not hold"},
     403: {"description": "Not this person's campaign, or not a creator"},
@@ -69,10 +68,10 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
 def router(runtime: Runtime, pages: Pages, bounds: Bounds) -> APIRouter:
     routes = APIRouter(tags=["campaigns"], responses=_PROBLEMS)
     commands = _Commands(runtime)
+    _add_queries(routes, pages)  # first, because routes are tried in order and pages are read most
     _add_draft_routes(routes, commands, bounds)
     _add_tier_routes(routes, commands)
     _add_life_routes(routes, commands, bounds)
-    _add_queries(routes, pages)
     return routes
 
 
@@ -191,8 +190,9 @@ def _add_life_routes(routes: APIRouter, commands: _Commands, bounds: Bounds) -> 
 
 def _add_queries(routes: APIRouter, pages: Pages) -> None:
     @routes.get("/campaigns/{campaign_id}", dependencies=[public()], response_model=TimedPage)
-    async def show_campaign(campaign_id: UUID, viewer: Viewer) -> Response:
+    async def show_campaign(campaign_id: UUID, request: Request) -> Response:
         """The public page (C8). Before the launch only its creator sees it."""
+        viewer = await _viewer(request)
         page = await pages.page(campaign_id)
         if page is None or not (page.launched or (viewer is not None and viewer.person_id == page.creator_id)):
             raise CampaignNotFound("Nothing is known under this id.")
@@ -200,13 +200,14 @@ def _add_queries(routes: APIRouter, pages: Pages) -> None:
 
     @routes.get("/campaigns", dependencies=[public()])
     async def list_campaigns(
-        viewer: Viewer,
+        request: Request,
         status: Status | None = None,
         creator: UUID | None = None,
         cursor: Annotated[UUID | None, Query(description="As given in `next`")] = None,
         limit: Annotated[int, Query(ge=1, le=LIST_MAX)] = LIST_DEFAULT,
     ) -> CampaignList:
         """Launched campaigns, newest first, and the viewer's own drafts (C8)."""
+        viewer = await _viewer(request)
         viewer_id = viewer.person_id if viewer else None
         items = await pages.listed(viewer_id, status, creator, cursor, limit + 1)
         if len(items) <= limit:

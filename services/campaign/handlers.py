@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from campaign import domain_decisions as decisions
-from campaign.domain import PRIVATE_EVENTS, Campaign, Status, cross
+from campaign.domain import PRIVATE_EVENTS, Campaign, cross
 from campaign.domain_commands import (
     AddTier,
     CancelCampaign,
@@ -99,21 +99,24 @@ def _contribute(work: Work, recorded: Recorded) -> None:
         return
     after = _contribution(recorded)
     work.put(CONTRIBUTIONS, after)
-    _claim(work, before, -1)
-    _claim(work, after, +1)
-    total = work.get(TOTALS, after.campaign_id) or Total(after.campaign_id)
-    counted_before = before.counted_minor if before else 0
-    total = replace(
-        total,
-        version=total.version + 1,
-        pledged_minor=total.pledged_minor + after.counted_minor - counted_before,
-        backers=total.backers + (after.counted_minor > 0) - (counted_before > 0),
-    )
+    _move_slots(work, before, after)
+    total = _moved(work.get(TOTALS, after.campaign_id) or Total(after.campaign_id), before, after)
     work.put(TOTALS, total)
     if total.next_threshold_minor is not None and total.pledged_minor >= total.next_threshold_minor:
         state = work.stream(CAMPAIGN, after.campaign_id).state
         assert state is not None  # its launch has set the threshold
         _record(work, after.campaign_id, cross(state, total.pledged_minor, total.backers))
+
+
+def _moved(total: Total, before: Contribution | None, after: Contribution) -> Total:
+    counted_before = before.counted_minor if before else 0
+    return Total(
+        campaign_id=total.campaign_id,
+        version=total.version + 1,
+        pledged_minor=total.pledged_minor + after.counted_minor - counted_before,
+        backers=total.backers + (after.counted_minor > 0) - (counted_before > 0),
+        next_threshold_minor=total.next_threshold_minor,
+    )
 
 
 def _contribution(recorded: Recorded) -> Contribution:
@@ -129,25 +132,32 @@ def _contribution(recorded: Recorded) -> Contribution:
     )
 
 
-def _claim(work: Work, contribution: Contribution | None, sign: int) -> None:
-    if contribution is None or contribution.tier_id is None or not contribution.slots:
+def _move_slots(work: Work, before: Contribution | None, after: Contribution) -> None:
+    if before is not None and (before.tier_id, before.slots) == (after.tier_id, after.slots):
         return
-    key = contribution.campaign_id, contribution.tier_id
-    claim = work.get(TIER_CLAIMS, *key) or TierClaim(*key, 0)
-    work.put(TIER_CLAIMS, replace(claim, slots=claim.slots + sign))
+    if before is not None:
+        _add_slots(work, before, -before.slots)
+    _add_slots(work, after, after.slots)
+
+
+def _add_slots(work: Work, contribution: Contribution, slots: int) -> None:
+    if contribution.tier_id is not None and slots:
+        key = contribution.campaign_id, contribution.tier_id
+        claim = work.get(TIER_CLAIMS, *key)
+        work.put(TIER_CLAIMS, TierClaim(*key, slots + (claim.slots if claim else 0)))
 
 
 def _record(work: Work, campaign_id: UUID, events: tuple[Event, ...]) -> Answer:
     """Append, and tell the total's row what the page's version and the next threshold are now."""
     if events:
         work.append(CAMPAIGN, campaign_id, *events)
-        state = work.stream(CAMPAIGN, campaign_id).state
-        total = work.get(TOTALS, campaign_id) or Total(campaign_id)
-        threshold = state.next_threshold_minor if state else None
-        work.put(TOTALS, replace(total, version=total.version + 1, next_threshold_minor=threshold))
     state = work.stream(CAMPAIGN, campaign_id).state
-    status = state.status if state else Status.DRAFT
-    return {"id": str(campaign_id), "status": status.value, "links": {"self": f"/campaigns/{campaign_id}"}}
+    assert state is not None  # whoever decided has seen it, or has just begun it
+    if events:
+        total = work.get(TOTALS, campaign_id) or Total(campaign_id)
+        threshold = state.next_threshold_minor
+        work.put(TOTALS, replace(total, version=total.version + 1, next_threshold_minor=threshold))
+    return {"id": str(campaign_id), "status": state.status.value, "links": {"self": f"/campaigns/{campaign_id}"}}
 
 
 def _campaign_needs(campaign_id: UUID) -> tuple[Need, ...]:
