@@ -19,6 +19,10 @@ SERVER_SETTINGS: Final = {
     "lock_timeout": "2000",
     "idle_in_transaction_session_timeout": "10000",
     "jit": "off",  # Short statements: compiling them costs more than running them.
+    # Every join here looks up some keys by an index. A plan made while a table was empty is cached, and a hash join,
+    # which was right then, would read the whole table ever after.
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
 }
 
 
