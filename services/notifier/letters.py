@@ -75,7 +75,7 @@ class Letters:
         return message
 
     def _laid_out(self, layout: str, texts: Mapping[str, str], language: str) -> str:
-        paragraphs = [part for text in texts["body"].split("\n\n") if (part := wording.one_line(text))]
+        paragraphs = [part for text in texts["body"].split("\n\n") if (part := " ".join(text.split("\n")).strip(" "))]
         return self._templates.get_template(layout).render(**{**texts, "body": paragraphs}, language=language)
 
     def _facts(self, due: Due, to: Addressee, locale: Locale, language: str) -> dict[str, Any]:

@@ -1,0 +1,174 @@
+"""Which notice a fact leads to, and what becomes of one that could not be sent (DOMAIN N1, N2)."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from contracts.campaign import MilestoneCrossed, PaymentStrategy
+from contracts.ids import CampaignId, PersonId, PledgeId, new_id
+from contracts.money import Money
+from contracts.payment import PayoutSent
+from contracts.pledge import (
+    PledgeAuthorized,
+    PledgeCancelled,
+    PledgeCaptured,
+    PledgeCaptureFailed,
+    PledgeDeclined,
+    PledgeDropped,
+    PledgeFact,
+    PledgePlaced,
+    PledgeRefunded,
+    PledgeVoided,
+)
+from contracts.settlement import CampaignSettled, Outcome, Tally
+from contracts.subscriptions import SUBSCRIPTIONS
+from notifier import domain
+from notifier.domain import Campaign, Facts, Kind, Standing, Status
+
+NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
+CAMPAIGN, PLEDGE, BACKER, CREATOR = CampaignId(new_id()), PledgeId(new_id()), PersonId(new_id()), PersonId(new_id())
+PRICE = Money(amount=2500, currency="EUR")
+PLEDGED: dict[str, Any] = {
+    "pledge_id": PLEDGE,
+    "campaign_id": CAMPAIGN,
+    "backer_id": BACKER,
+    "amount": PRICE,
+    "country": "DE",
+}
+PLACED = PledgePlaced(**PLEDGED, payment_method="pm_1", strategy=PaymentStrategy.HOLD, placed_at=NOW, lease_until=NOW)
+AUTHORIZED = PledgeAuthorized(**PLEDGED, hold_id="pi_1")
+CAPTURED = PledgeCaptured(**PLEDGED)
+CANCELLED = PledgeCancelled(**PLEDGED, cancelled_at=NOW, reason="backer")
+SILENT = [
+    PLACED,
+    PledgeCaptureFailed(**PLEDGED, reason="card_declined"),
+    PledgeVoided(**PLEDGED),
+    PledgeDropped(**PLEDGED),
+    PledgeRefunded(**PLEDGED),
+]
+
+
+def settled(outcome: Outcome) -> CampaignSettled:
+    none = Tally(count=0, total=Money(amount=0, currency="EUR"))
+    return CampaignSettled(
+        campaign_id=CAMPAIGN, creator_id=CREATOR, outcome=outcome, captured=none, dropped=none, voided=none
+    )
+
+
+class TestPledge:
+    @pytest.mark.parametrize(
+        ("fact", "kind", "reason"),
+        [
+            (AUTHORIZED, Kind.PLEDGE_CONFIRMED, ""),
+            (CAPTURED, Kind.PLEDGE_CONFIRMED, ""),
+            (PledgeDeclined(**PLEDGED, reason="insufficient_funds"), Kind.PLEDGE_DECLINED, "insufficient_funds"),
+            (CANCELLED, Kind.PLEDGE_CANCELLED, "backer"),
+        ],
+    )
+    def test_its_backer_is_told_about_the_pledge(self, fact: PledgeFact, kind: Kind, reason: str) -> None:
+        notice = domain.pledge_notice(fact, NOW)
+        assert notice is not None
+        assert (notice.kind, notice.person_id, notice.about_id) == (kind, BACKER, PLEDGE)
+        assert (notice.urgent, Facts.model_validate_json(notice.facts).reason) == (True, reason)
+
+    @pytest.mark.parametrize("fact", SILENT, ids=lambda fact: type(fact).__name__)
+    def test_other_facts_tell_nobody_yet(self, fact: PledgeFact) -> None:
+        assert domain.pledge_notice(fact, NOW) is None
+
+    def test_hold_and_charge_lead_to_the_same_notice(self) -> None:
+        """A capture after a hold, or one that overtakes it, confirms nothing a second time."""
+        assert domain.pledge_notice(AUTHORIZED, NOW) == domain.pledge_notice(CAPTURED, NOW)
+
+    def test_every_fact_that_comes_in_has_a_standing(self) -> None:
+        facts = {event for event in SUBSCRIPTIONS["notifier"] if issubclass(event, PledgeFact)}
+        assert set(domain.STANDING_AFTER) == facts
+
+
+class TestBacking:
+    def test_the_newest_fact_counts_in_whatever_order_they_come(self) -> None:
+        in_order = domain.backing(domain.backing(None, AUTHORIZED, 2), CANCELLED, 3)
+        overtaken = domain.backing(domain.backing(None, CANCELLED, 3), AUTHORIZED, 2)
+        assert in_order == overtaken
+        assert in_order.standing is Standing.ENDED
+
+    def test_a_repeated_fact_changes_nothing(self) -> None:
+        row = domain.backing(None, AUTHORIZED, 2)
+        assert domain.backing(row, AUTHORIZED, 2) is row
+
+
+class TestToAllBackers:
+    def test_a_milestone_is_about_its_event(self) -> None:
+        event_id = new_id()
+        total = Money(amount=5000, currency="EUR")
+        fact = MilestoneCrossed(campaign_id=CAMPAIGN, threshold=PRICE, percent=50, total=total, backers=2)
+        fan_out = domain.milestone(fact, event_id, NOW)
+        assert (fan_out.kind, fan_out.about_id, fan_out.campaign_id) == (Kind.MILESTONE, event_id, CAMPAIGN)
+        assert Facts.model_validate_json(fan_out.facts) == Facts(percent=50, total=total, backers=2)
+
+    @pytest.mark.parametrize(
+        ("outcome", "kind", "audience"),
+        [
+            (Outcome.FUNDED, Kind.CAMPAIGN_FUNDED, {Standing.CAPTURED}),
+            (Outcome.PARTIALLY_FUNDED, Kind.CAMPAIGN_PARTIALLY_FUNDED, {Standing.CAPTURED}),
+            (Outcome.FAILED, Kind.CAMPAIGN_FAILED, {Standing.VOIDED}),
+        ],
+    )
+    def test_an_outcome_is_about_the_campaign(self, outcome: Outcome, kind: Kind, audience: set[Standing]) -> None:
+        fan_out = domain.outcome(settled(outcome), NOW)
+        assert (fan_out.kind, fan_out.about_id) == (kind, CAMPAIGN)
+        assert domain.AUDIENCE[kind] == audience
+
+    def test_a_backer_whose_capture_comes_in_after_the_outcome_is_told_the_same(self) -> None:
+        campaign = Campaign(CAMPAIGN, outcome=Outcome.FUNDED)
+        row = domain.backing(None, CAPTURED, 3)
+        notice = domain.late_outcome(campaign, row, NOW)
+        assert notice is not None
+        assert (notice.kind, notice.person_id, notice.about_id) == (Kind.CAMPAIGN_FUNDED, BACKER, CAMPAIGN)
+
+    def test_who_was_dropped_is_not_told_that_it_is_funded(self) -> None:
+        campaign = Campaign(CAMPAIGN, outcome=Outcome.FUNDED)
+        row = replace(domain.backing(None, CAPTURED, 3), standing=Standing.ENDED)
+        assert domain.late_outcome(campaign, row, NOW) is None
+        assert domain.late_outcome(Campaign(CAMPAIGN), row, NOW) is None
+
+
+class TestCreator:
+    def test_is_told_of_the_settlement_and_of_the_payout(self) -> None:
+        zero = Money(amount=0, currency="EUR")
+        payout = PayoutSent(
+            campaign_id=CAMPAIGN,
+            creator_id=CREATOR,
+            amount=PRICE,
+            captured=PRICE,
+            platform_fee=zero,
+            provider_fee=zero,
+            transfer_id="tr_1",
+        )
+        told = [domain.settled_notice(settled(Outcome.FUNDED), NOW), domain.payout_notice(payout, NOW)]
+        assert [(one.kind, one.person_id, one.about_id) for one in told] == [
+            (Kind.CREATOR_SETTLED, CREATOR, CAMPAIGN),
+            (Kind.CREATOR_PAYOUT, CREATOR, CAMPAIGN),
+        ]
+
+
+class TestWaiting:
+    def test_the_pause_doubles_is_spread_and_has_an_end(self) -> None:
+        pauses = [(domain.deferred(n, NOW, "SMTP 451", 1).due_at - NOW).total_seconds() for n in (0, 1, 5, 30)]
+        assert pauses == [1, 2, 32, 3600]
+        assert domain.deferred(5, NOW, "SMTP 451", 0).due_at == NOW + timedelta(seconds=16)
+        assert domain.deferred(domain.DEFERRALS_MAX, NOW, "SMTP 451", 0).status is Status.GIVEN_UP
+
+    def test_without_an_address_it_waits_for_the_patience_and_not_longer(self) -> None:
+        patience = timedelta(hours=1)
+        waits = domain.without_contact(NOW, patience, NOW + patience - timedelta(seconds=1), 0)
+        assert (waits.status, waits.due_at) == (Status.CONTACTLESS, NOW + patience)
+        assert domain.without_contact(NOW, patience, NOW + patience, 0).status is Status.SKIPPED
+
+
+def test_a_notice_has_one_mark_and_no_other_has_it() -> None:
+    key = (Kind.MILESTONE, BACKER, CAMPAIGN)
+    assert domain.mark(*key) == domain.mark(*key)
+    others = {domain.mark(*key), domain.mark(Kind.MILESTONE, CREATOR, CAMPAIGN), domain.mark("x", BACKER, CAMPAIGN)}
+    assert len(others) == 3

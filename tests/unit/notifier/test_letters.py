@@ -1,0 +1,188 @@
+"""Mails as they are sent: texts, formats, headers, and nothing that a name or a title could break (DOMAIN N3)."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.campaign import FundingModel
+from contracts.ids import new_id
+from contracts.money import Money
+from contracts.settlement import Outcome
+from notifier import wording
+from notifier.domain import Facts, Kind
+from notifier.letters import IncompleteError, Letters
+from notifier.queries import Addressee, Due, Reward
+
+LETTERS = Letters("Groundswell <mail@groundswell.example>", "https://groundswell.example")
+ADA = Addressee("ada@example.org", "Ada", "en-GB")
+EUR = Money(amount=123456, currency="EUR")
+SAID: Final = {
+    Kind.MILESTONE: Facts(percent=50, total=EUR, backers=2),
+    Kind.CREATOR_SETTLED: Facts(outcome=Outcome.FUNDED, total=EUR, backers=2),
+    Kind.CREATOR_PAYOUT: Facts(payout=EUR, total=EUR, platform_fee=EUR, provider_fee=EUR),
+}
+HEADERS = {
+    "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "X-Groundswell-Notice", "X-Groundswell-Campaign",
+    "MIME-Version", "Content-Type",
+}  # fmt: skip
+
+
+def due(kind: Kind = Kind.PLEDGE_CONFIRMED, facts: Facts | None = None) -> Due:
+    return Due(
+        key=(kind.value, new_id(), new_id()),
+        kind=kind,
+        campaign_id=new_id(),
+        facts=facts or SAID.get(kind, Facts()),
+        created_at=datetime(2027, 3, 1, 12, tzinfo=UTC),
+        attempts=0,
+        to=ADA,
+        title="A board game",
+        model=FundingModel.ALL_OR_NOTHING,
+        deadline=datetime(2027, 4, 1, 18, tzinfo=UTC),
+        amount=EUR,
+        reward=Reward("The box", "2027-09"),
+        reward_missing=False,
+    )
+
+
+def read(one: Due, to: Addressee = ADA) -> EmailMessage:
+    message = message_from_bytes(LETTERS.write(one, to).content, policy=default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def text(message: EmailMessage, kind: str = "plain") -> str:
+    part = message.get_body((kind,))
+    assert isinstance(part, EmailMessage)
+    return str(part.get_content())
+
+
+class TestTexts:
+    @pytest.mark.parametrize("kind", Kind)
+    def test_every_kind_has_a_subject_and_says_the_same_in_plain_text_and_html(self, kind: Kind) -> None:
+        message = read(due(kind))
+        plain, html = text(message), text(message, "html")
+        assert "A board game" in message["Subject"]
+        assert "Hello Ada," in plain
+        for paragraph in (line for line in plain.split("\n\n")[1:-2] if line):
+            assert f"<p>{paragraph.strip()}</p>" in html
+
+    def test_a_hold_and_a_charge_are_told_apart(self) -> None:
+        held = text(read(due()))
+        charged = text(read(replace(due(), model=FundingModel.KEEP_IT_ALL)))
+        assert ("nothing is charged yet" in held, "was charged" in held) == (True, False)
+        assert ("nothing is charged yet" in charged, "Your card was charged €1,234.56" in charged) == (False, True)
+
+    def test_the_funded_names_reward_and_month_and_the_failed_says_that_nothing_was_charged(self) -> None:
+        assert "The box. Estimated delivery: September 2027." in text(read(due(Kind.CAMPAIGN_FUNDED)))
+        assert "You chose no reward" in text(read(replace(due(Kind.CAMPAIGN_FUNDED), reward=None)))
+        failed = text(read(due(Kind.CAMPAIGN_FAILED)))
+        assert "is released, and nothing was charged" in failed
+
+    @pytest.mark.parametrize(
+        ("facts", "expected"),
+        [
+            (Facts(percent=25, total=EUR, backers=1), "reached 25 % of the goal. At that moment 1 backer had"),
+            (Facts(percent=100, total=EUR, backers=3), "reached the goal. At that moment 3 backers had"),
+            (Facts(stretch_goal="Wood", total=EUR, backers=3), "the stretch goal “Wood”."),
+        ],
+    )
+    def test_a_milestone_says_which(self, facts: Facts, expected: str) -> None:
+        assert expected in " ".join(text(read(due(Kind.MILESTONE, facts))).split())
+
+    @pytest.mark.parametrize("outcome", Outcome)
+    def test_a_creator_is_told_each_outcome(self, outcome: Outcome) -> None:
+        facts = Facts(outcome=outcome, total=EUR, backers=2)
+        body = text(read(due(Kind.CREATOR_SETTLED, facts)))
+        assert ("nobody was charged" in body) == (outcome is Outcome.FAILED)
+
+    @pytest.mark.parametrize("reason", ["lease_expired", "insufficient_funds"])
+    def test_a_declined_pledge_says_why_and_that_nothing_was_charged(self, reason: str) -> None:
+        body = text(read(due(Kind.PLEDGE_DECLINED, Facts(reason=reason))))
+        assert ("not completed in time" in body) == (reason == "lease_expired")
+        assert "You were not charged" in body
+
+    def test_what_is_not_known_yet_is_waited_for(self) -> None:
+        with pytest.raises(IncompleteError, match="campaign"):
+            read(replace(due(), title=None))
+        with pytest.raises(IncompleteError, match="reward"):
+            read(replace(due(), reward=None, reward_missing=True))
+
+
+class TestFormats:
+    @pytest.mark.parametrize(
+        ("locale", "currency", "expected"),
+        [
+            ("en", "EUR", "€12,345.67"),
+            ("de", "EUR", "12.345,67\xa0€"),
+            ("de-AT", "EUR", "€\xa012.345,67"),
+            ("fr-CH", "CHF", "12\u202f345,67\xa0CHF"),
+            ("ja", "JPY", "￥1,234,567"),
+            ("de", "JPY", "1.234.567\xa0¥"),
+            ("de", "KWD", "1.234,567\xa0KWD"),
+            ("en", "PKR", "PKR12,345.67"),  # CLDR alone would round the fraction away
+            ("xx-XX", "EUR", "€12,345.67"),
+        ],
+    )
+    def test_amounts_have_the_recipients_format_and_the_currencys_decimals(
+        self, locale: str, currency: str, expected: str
+    ) -> None:
+        amount = Money(amount=1234567, currency=currency)
+        body = text(read(replace(due(), amount=amount), replace(ADA, locale=locale)))
+        assert f"your pledge of {expected} to" in body
+
+    def test_months_and_times_speak_the_language_of_the_text(self) -> None:
+        body = text(read(due(), replace(ADA, locale="de-DE")))
+        assert "September 2027" in body
+        assert "1 April 2027, 18:00:00 UTC" in body
+
+    @pytest.mark.parametrize("tag", ["", "zz", "en-", "x" * 200, "de-XX", "../etc", "en_US", "C"])
+    def test_no_locale_stops_a_mail(self, tag: str) -> None:
+        assert "Hello Ada" in text(read(due(), replace(ADA, locale=tag)))
+
+
+class TestHeaders:
+    def test_a_mail_can_be_counted_by_kind_and_campaign(self) -> None:
+        one = due(Kind.MILESTONE)
+        message = read(one)
+        assert message["X-Groundswell-Notice"] == "milestone"
+        assert message["X-Groundswell-Campaign"] == str(one.campaign_id)
+
+    def test_the_same_notice_has_the_same_message_id_and_date(self) -> None:
+        one = due()
+        first, again = read(one), read(one)
+        assert (first["Message-ID"], first["Date"]) == (again["Message-ID"], again["Date"])
+        assert first["Message-ID"] != read(due())["Message-ID"]
+
+    @pytest.mark.parametrize("evil", ["\r\n", "\n", "\r", "\x0b", "\x85", "\u2028", "\x00", "\u202e"])
+    def test_a_title_or_a_name_adds_no_header(self, evil: str) -> None:
+        injection = f"Game{evil}Bcc: eve@example.org{evil}{evil}<script>alert(1)</script>"
+        one = replace(due(), title=injection, reward=Reward(injection, "2027-09"))
+        message = read(one, replace(ADA, name=injection))
+        assert set(message.keys()) == HEADERS
+        assert message["To"] == "ada@example.org"
+        assert evil not in message["Subject"]
+        assert "<script>" not in text(message, "html")
+
+    @settings(max_examples=100, deadline=None)
+    @given(
+        title=st.text(st.characters(codec="utf-8"), max_size=200),
+        name=st.text(st.characters(codec="utf-8"), max_size=100),
+    )
+    def test_whatever_people_type_goes_out_as_it_is_and_breaks_nothing(self, title: str, name: str) -> None:
+        message = read(replace(due(), title=title), replace(ADA, name=name))
+        assert set(message.keys()) == HEADERS
+        assert message["To"] == "ada@example.org"
+        assert f"Hello {wording.one_line(name)}," in text(message)
+        assert message.defects == []
+
+
+def test_what_was_typed_stays_on_one_line_and_keeps_its_letters() -> None:
+    assert wording.one_line("  Zoë\r\n O'Neil\t👩\u200d🚀 ") == "Zoë O'Neil 👩\u200d🚀"
