@@ -54,26 +54,50 @@ class Idempotency:
     fingerprint: str
 
 
+class Delivery:
+    """Several members that are waited for together; `done` resolves when the last of them is answered."""
+
+    __slots__ = ("_failure", "_left", "done")
+
+    def __init__(self, members: int) -> None:
+        self.done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._left = members
+        self._failure: BaseException | None = None
+
+    def answer(self, result: Any) -> None:
+        if isinstance(result, BaseException):
+            self._failure = result
+        self._left -= 1
+        if self._left or self.done.done():
+            return
+        if self._failure is None:
+            self.done.set_result(result)
+        else:
+            self.done.set_exception(self._failure)
+            self.done.exception()  # read here: whoever asked may have hung up
+
+
 @dataclass(slots=True, eq=False)
 class Member:
-    """One command or one event in a group; `done` resolves after the commit."""
+    """One command or one event in a group."""
 
     message: Any  # a command, or a Recorded event
-    done: "asyncio.Future[Any]"
-    context: Context
+    delivery: Delivery
     since: float
     handler: Handler | None
+    context: Context | None = None  # a command's; an event's is made of its envelope
     idempotency: Idempotency | None = None
     envelope: Envelope | None = None  # an event as it came
 
     def answer(self, result: Any) -> None:
-        if self.done.done():
-            return
-        if isinstance(result, BaseException):
-            self.done.set_exception(result)
-            self.done.exception()  # read here: whoever asked may have hung up
-        else:
-            self.done.set_result(result)
+        self.delivery.answer(result)
+
+    @property
+    def origin(self) -> Context:
+        """What the events that this member causes carry on."""
+        if self.envelope is None:
+            return self.context or Context()
+        return Context(self.envelope.traceparent, self.envelope.correlation_id, str(self.envelope.id))
 
 
 Results: TypeAlias = dict[Member, Any]
@@ -122,29 +146,25 @@ class GroupCommit:
         if self._stopping or len(self._commands) >= COMMANDS_WAITING_MAX:
             raise Unavailable("The service is busy or stopping")
         handler = self._definition.commands[type(command)]
-        done = asyncio.get_running_loop().create_future()
-        self._commands.append(
-            Member(command, done, context or current_context(), time.monotonic(), handler, idempotency)
-        )
+        delivery = Delivery(1)
+        origin = context or current_context()
+        self._commands.append(Member(command, delivery, time.monotonic(), handler, origin, idempotency))
         self._wake.set()
-        return await asyncio.shield(done)
+        return await asyncio.shield(delivery.done)
 
     async def take_in(self, events: Sequence[tuple[Envelope, Event]]) -> None:
         """Take in foreign events: stored, projected and reacted to, or parked. Returns after the commit."""
         if self._stopping:
             raise Unavailable("The service is stopping")
-        loop, since = asyncio.get_running_loop(), time.monotonic()
+        if not events:
+            return
+        since, delivery = time.monotonic(), Delivery(len(events))
         reactions = self._definition.reactions
-        members = []
-        for envelope, event in events:
-            recorded = Recorded(event, envelope.id, envelope.source, envelope.subject, envelope.version, envelope.time)
-            context = Context(envelope.traceparent, envelope.correlation_id, str(envelope.id))
-            handler = reactions.get(type(event))
-            members.append(Member(recorded, loop.create_future(), context, since, handler, envelope=envelope))
-        self._events.extend(members)
+        for e, event in events:
+            recorded = Recorded(event, e.id, e.source, e.subject, e.version, e.time)
+            self._events.append(Member(recorded, delivery, since, reactions.get(type(event)), envelope=e))
         self._wake.set()
-        for member in members:
-            await asyncio.shield(member.done)
+        await asyncio.shield(delivery.done)
 
     async def run(self) -> None:
         """Commit group after group until `stop()` and nothing is left."""
@@ -326,12 +346,14 @@ class _Attempt:
 
     def _decide(self, work: Work, member: Member) -> Any:
         mark = work.mark()
-        work.context = member.context
         try:
             if member.envelope is not None:
                 work.project(member.message)
-                return member.handler.handle(work, member.message) if member.handler else None
-            assert member.handler is not None
+            if member.handler is None:
+                return None
+            work.context = member.origin
+            if member.envelope is not None:
+                return member.handler.handle(work, member.message)
             return self._answer_once(work, member, member.handler)
         except NeedsMore:
             raise

@@ -53,22 +53,35 @@ async def take_in(connection: Connection, envelopes: Sequence[Envelope]) -> list
     Raises:
         asyncpg.PostgresError: As the database says; nothing of the statement is stored.
     """
-    first: dict[tuple[str, UUID, int], Envelope] = {}
-    for envelope in envelopes:
-        first.setdefault(_identity(envelope), envelope)
-    if not first:
+    if not envelopes:
         return []
     rows = [
         (e.id, e.source, e.subject, e.version, e.type, to_json(e.data).decode(), _meta(e))
-        for _, e in sorted(first.items())
+        for e in sorted(envelopes, key=lambda e: (e.source, e.subject.int, e.version))
     ]
     new = {record["event_id"] for record in await connection.fetch(_TAKE_IN, *transposed(rows, 7))}
-    ids = {identity: envelope.id for identity, envelope in first.items()}
-    seen_before = [identity for identity, event_id in ids.items() if event_id not in new]
-    if seen_before:
-        for record in await connection.fetch(_IDS_OF, *transposed(seen_before, 3)):
-            ids[record["source"], record["stream_id"], record["version"]] = record["event_id"]
-    return [_verdict(e, first[_identity(e)], ids[_identity(e)], new) for e in envelopes]
+    if len(new) == len(envelopes):
+        return [Taken.NEW] * len(envelopes)
+    return await _verdicts(connection, envelopes, new)
+
+
+async def _verdicts(
+    connection: Connection, envelopes: Sequence[Envelope], new: set[UUID]
+) -> list[Taken | ImpostorError]:
+    """Tell repeats from impostors, also among the events of one statement."""
+    ids = {_identity(e): e.id for e in envelopes if e.id in new}
+    seen_before = sorted({_identity(e) for e in envelopes} - ids.keys())
+    for record in await connection.fetch(_IDS_OF, *transposed(seen_before, 3)):
+        ids[record["source"], record["stream_id"], record["version"]] = record["event_id"]
+    verdicts: list[Taken | ImpostorError] = []
+    for envelope in envelopes:
+        stored = ids[_identity(envelope)]
+        if envelope.id != stored:
+            verdicts.append(ImpostorError(f"{_identity(envelope)} is stored with the id {stored}"))
+            continue
+        verdicts.append(Taken.NEW if envelope.id in new else Taken.REPEAT)
+        new.discard(envelope.id)  # the same event once more in this statement is a repeat
+    return verdicts
 
 
 async def park(connection: Connection, envelope: Envelope | None, error: BaseException) -> None:
@@ -94,12 +107,6 @@ async def park_body(
 
 def _identity(envelope: Envelope) -> tuple[str, UUID, int]:
     return envelope.source, envelope.subject, envelope.version
-
-
-def _verdict(envelope: Envelope, first: Envelope, stored_id: UUID, new: set[UUID]) -> Taken | ImpostorError:
-    if envelope.id != stored_id:
-        return ImpostorError(f"{_identity(envelope)} is stored with the id {stored_id}")
-    return Taken.NEW if envelope is first and envelope.id in new else Taken.REPEAT
 
 
 def _meta(envelope: Envelope) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
@@ -86,13 +87,26 @@ def columns_of(row: type) -> tuple[Column, ...]:
     columns = []
     for item in fields(row):
         kind = _plain(hints[item.name])
-        enum = kind if issubclass(kind, StrEnum) else None
+        enum = kind._value2member_map_.__getitem__ if issubclass(kind, StrEnum) else None
         postgres_type = "text" if enum else _POSTGRES_TYPES.get(kind)
         if postgres_type is None:
             msg = f"{row.__name__}.{item.name}: no column type for {kind.__name__}"
             raise TypeError(msg)
         columns.append(Column(item.name, postgres_type, enum))
     return tuple(columns)
+
+
+def _getter(names: Sequence[str]) -> Callable[[Any], Key]:
+    """A row's values by name, always as a tuple; `attrgetter` does it in C."""
+    get = attrgetter(*names)
+    return get if len(names) > 1 else lambda row: (get(row),)
+
+
+def _order(columns: Sequence[Column]) -> Callable[[Any], Any]:
+    """How cells are sorted by key. A UUID compares as its integer, which is the same order and ten times faster."""
+    if [c.postgres_type for c in columns] == ["uuid"]:
+        return lambda cell: cell.key[0].int
+    return lambda cell: [part.int if isinstance(part, UUID) else part for part in cell.key]
 
 
 def _unnest(columns: Sequence[Column]) -> str:
@@ -118,24 +132,27 @@ class Table(Generic[R]):
     key: tuple[str, ...]
     lock: bool = True  # False: rows that never change once they are there need no lock
     columns: tuple[Column, ...] = field(init=False)
+    key_of: Callable[[R], Key] = field(init=False)  # (row) -> its key
+    values: Callable[[R], tuple[Any, ...]] = field(init=False)  # (row) -> its values, in the order of the columns
+    order: Callable[[Any], Any] = field(init=False)  # the sort key of a cell
     _checks: tuple[tuple[str, Callable[[Any], None]], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", columns_of(self.row))
         checks = tuple((c.name, _CHECKS[c.postgres_type]) for c in self.columns if c.postgres_type in _CHECKS)
         object.__setattr__(self, "_checks", checks)
+        object.__setattr__(self, "values", _getter([c.name for c in self.columns]))
         missing = set(self.key) - {c.name for c in self.columns}
         if missing:
             msg = f"{self.name}: {self.row.__name__} has no {sorted(missing)}"
             raise TypeError(msg)
+        object.__setattr__(self, "key_of", _getter(self.key))
+        object.__setattr__(self, "order", _order(self.key_columns))
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
         by_name = {c.name: c for c in self.columns}
         return tuple(by_name[name] for name in self.key)
-
-    def key_of(self, row: R) -> Key:
-        return tuple(getattr(row, name) for name in self.key)
 
     def check(self, row: R) -> None:
         """Raises UnstorableError if the row holds a value that its column cannot."""
@@ -143,9 +160,6 @@ class Table(Generic[R]):
             value = getattr(row, name)
             if value is not None:
                 check(value)
-
-    def values(self, row: R) -> tuple[Any, ...]:
-        return tuple(getattr(row, c.name) for c in self.columns)
 
     def load(self, record: Iterable[Any]) -> R:
         values = (
@@ -184,6 +198,7 @@ class Counters(Generic[R]):
     key: tuple[str, ...]
     columns: tuple[Column, ...] = field(init=False)
     sums: tuple[str, ...] = field(init=False)
+    order: Callable[[Any], Any] = field(init=False)  # the sort key of a cell
 
     def __post_init__(self) -> None:
         columns = columns_of(self.row)
@@ -195,6 +210,7 @@ class Counters(Generic[R]):
             raise TypeError(msg)
         object.__setattr__(self, "columns", ordered + sums)
         object.__setattr__(self, "sums", tuple(c.name for c in sums))
+        object.__setattr__(self, "order", _order(ordered))
 
     def add_sql(self, name: str) -> str:
         names = ", ".join(c.name for c in self.columns)

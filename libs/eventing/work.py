@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from uuid import UUID
 
 from asyncpg import Record
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from contracts.event import Event
 from contracts.ids import new_id
@@ -114,7 +114,18 @@ READ_HISTORIES = """
 """
 
 Projector: TypeAlias = Callable[["Work", Recorded], None]
-_MISSING: Any = object()
+NEW_STREAM: Stream[Any] = Stream(0, None)
+
+
+class Cell:
+    """One row in memory: as the database has it, and as the group has it by now."""
+
+    __slots__ = ("key", "row", "stored")
+
+    def __init__(self, key: Key, stored: Any = None) -> None:
+        self.key = key
+        self.stored = stored  # None: not there
+        self.row = stored
 
 
 class Work:
@@ -138,62 +149,62 @@ class Work:
         self._order = order
         self._projectors = projectors
         self._names = names or {}
-        self._rows: dict[Table[Any], dict[Key, Any]] = {table: {} for table in order if isinstance(table, Table)}
-        self._stored: dict[Table[Any], set[Key]] = {table: set() for table in self._rows}
-        self._changed: dict[Table[Any], dict[Key, bool]] = {table: {} for table in self._rows}
-        self._added: dict[Counters[Any], dict[Key, tuple[int, ...]]] = {
-            counters: {} for counters in order if isinstance(counters, Counters)
-        }
-        self._streams: dict[UUID, Stream[Any]] = {}
+        self._cells: dict[Table[Any] | Counters[Any], dict[Key, Cell]] = {table: {} for table in order}
+        self._touched: dict[Table[Any] | Counters[Any], list[Cell]] = {table: [] for table in order}
+        self._written: list[tuple[Table[Any], Cell]] = []
+        self._streams: dict[UUID, Cell] = {}
         self._histories: dict[tuple[str, UUID], list[Recorded]] = {}
         self._events: list[NewEvent] = []
-        self._journal: list[tuple[dict[Any, Any], Any, Any]] = []
+        self._journal: list[tuple[Cell, Any]] = []
         self.context = Context()
 
     # -- what handlers use ---------------------------------------------------------------------------------
 
     def get(self, table: Table[R], *key: Any) -> R | None:
         """The row with this key, with all that this group has done to it so far."""
-        row = self._rows[table].get(key, _MISSING)
-        if row is _MISSING:
+        cell = self._cells[table].get(key)
+        if cell is None:
             raise NeedsMore((table, key))
-        return row  # type: ignore[no-any-return]  # rows of a table are of its row class
+        return cell.row  # type: ignore[no-any-return]  # rows of a table are of its row class
 
     def put(self, table: Table[R], row: R) -> None:
         """Write a row: changes the one that is there or makes a new one. The key must have been read."""
         key = table.key_of(row)
-        if key not in self._rows[table]:
+        cell = self._cells[table].get(key)
+        if cell is None:
             raise NeedsMore((table, key))
         table.check(row)
-        self._set(self._rows[table], key, row)
-        self._set(self._changed[table], key, True)
+        self._set(table, cell, row)
 
     def insert(self, table: Table[R], row: R) -> None:
         """Write a row whose key is new by construction (an id drawn for it), without reading first."""
-        self._rows[table].setdefault(table.key_of(row), None)
+        key = table.key_of(row)
+        self._cells[table].setdefault(key, Cell(key))
         self.put(table, row)
 
     def delete(self, table: Table[Any], *key: Any) -> None:
         if self.get(table, *key) is not None:
-            self._set(self._rows[table], key, None)
-            self._set(self._changed[table], key, True)
+            self._set(table, self._cells[table][key], None)
 
     def add(self, counters: Counters[Any], key: Key, *amounts: int) -> None:
         """Move sums by a difference, in the order of the counters' fields."""
-        added = self._added[counters]
-        before = added.get(key)
-        self._set(added, key, amounts if before is None else tuple(map(int.__add__, before, amounts)))
+        cells = self._cells[counters]
+        cell = cells.get(key)
+        if cell is None:
+            cell = cells[key] = Cell(key)
+        self._set(counters, cell, amounts if cell.row is None else tuple(map(int.__add__, cell.row, amounts)))
 
     def stream(self, fold: Fold[S], stream_id: UUID) -> Stream[S]:
         """The state of a stream of the service's own, this group's events included."""
-        stream = self._streams.get(stream_id)
-        if stream is None:
+        cell = self._streams.get(stream_id)
+        if cell is None:
             raise NeedsMore((fold, stream_id))
-        return stream
+        return cell.row  # type: ignore[no-any-return]  # a stream has one fold
 
     def start(self, fold: Fold[S], stream_id: UUID, *events: Event) -> None:
         """Append to a stream that is new by construction, without reading first."""
-        self._streams.setdefault(stream_id, Stream(0, None))
+        if stream_id not in self._streams:
+            self._streams[stream_id] = Cell((stream_id,), NEW_STREAM)
         self.append(fold, stream_id, *events)
 
     def append(self, fold: Fold[S], stream_id: UUID, *events: Event) -> None:
@@ -203,7 +214,9 @@ class Work:
             version = before.version + 1
             recorded = Recorded(event, new_id(), self._source, stream_id, version, self.now)
             self._events.append(NewEvent(recorded, _storable(event.model_dump_json()), self._meta()))
-            self._set(self._streams, stream_id, Stream(version, fold.evolve(before.state, event)))
+            cell = self._streams[stream_id]
+            self._journal.append((cell, before))
+            cell.row = Stream(version, fold.evolve(before.state, event))
             self.project(recorded)
 
     def project(self, recorded: Recorded) -> None:
@@ -225,9 +238,9 @@ class Work:
     @property
     def changed(self) -> Iterator[tuple[Table[Any], Any]]:
         """Rows that this group has written, for those who want to know after the commit."""
-        for table, rows in self._rows.items():
-            for key in self._stored[table]:
-                yield table, rows[key]
+        for table, cell in self._written:
+            if cell.row is not None:
+                yield table, cell.row
 
     def mark(self) -> tuple[int, int]:
         return len(self._journal), len(self._events)
@@ -236,11 +249,8 @@ class Work:
         """Back to the mark, as if what came since had never been asked for."""
         changes, events = mark
         while len(self._journal) > changes:
-            target, key, before = self._journal.pop()
-            if before is _MISSING:
-                del target[key]
-            else:
-                target[key] = before
+            cell, before = self._journal.pop()
+            cell.row = before
         del self._events[events:]
 
     async def load(self, connection: Connection, wanted: Wanted) -> None:
@@ -248,7 +258,7 @@ class Work:
         for table in self._order:
             keys = isinstance(table, Table) and wanted.rows.get(table)
             if keys and isinstance(table, Table):
-                await self._load_rows(connection, table, sorted(keys))
+                await self._load_rows(connection, table, keys)
         for fold, stream_ids in wanted.streams.items():
             await self._load_streams(connection, fold, sorted(stream_ids))
         if wanted.histories:
@@ -259,16 +269,24 @@ class Work:
         if self._events:
             await connection.execute(APPEND, *event_arguments(self._events))
         for table in self._order:
+            touched = dict.fromkeys(self._touched[table])  # an undone change leaves its cell here twice
+            cells = sorted((c for c in touched if c.row is not c.stored), key=table.order)
+            if not cells:
+                continue
             if isinstance(table, Counters):
-                await self._flush_sums(connection, table)
+                await self._flush_sums(connection, table, cells)
             else:
-                await self._flush_rows(connection, table)
+                await self._flush_rows(connection, table, cells)
         self._events.clear()
         self._journal.clear()
+        for touched_cells in self._touched.values():
+            touched_cells.clear()
 
-    def _set(self, target: dict[Any, Any], key: Any, value: Any) -> None:
-        self._journal.append((target, key, target.get(key, _MISSING)))
-        target[key] = value
+    def _set(self, table: Table[Any] | Counters[Any], cell: Cell, row: Any) -> None:
+        self._journal.append((cell, cell.row))
+        if cell.row is cell.stored:
+            self._touched[table].append(cell)
+        cell.row = row
 
     def _meta(self) -> str:
         meta = {
@@ -282,22 +300,23 @@ class Work:
     def _name(self, table: Table[Any] | Counters[Any]) -> str:
         return self._names.get(table.name, table.name)
 
-    async def _load_rows(self, connection: Connection, table: Table[Any], keys: list[Key]) -> None:
-        rows = self._rows[table]
-        rows.update(dict.fromkeys(keys))
-        arguments = transposed(keys, len(table.key))
+    async def _load_rows(self, connection: Connection, table: Table[Any], keys: Iterable[Key]) -> None:
+        cells = self._cells[table]
+        for key in keys:
+            cells[key] = Cell(key)
+        arguments = transposed(list(keys), len(table.key))
         for record in await connection.fetch(table.select_sql(self._name(table)), *arguments):
             row = table.load(record)
-            key = table.key_of(row)
-            rows[key] = row
-            self._stored[table].add(key)
+            cell = cells[table.key_of(row)]
+            cell.row = cell.stored = row
 
     async def _load_streams(self, connection: Connection, fold: Fold[Any], ids: list[UUID]) -> None:
-        self._streams.update(dict.fromkeys(ids, Stream(0, None)))
+        for stream_id in ids:
+            self._streams[stream_id] = Cell((stream_id,), NEW_STREAM)
         for stream_id, version, type_, data in await connection.fetch(READ_STREAMS, self._source, ids):
-            event = self._models[type_].model_validate(from_json(data))
-            before = self._streams[stream_id]
-            self._streams[stream_id] = Stream(version, fold.evolve(before.state, event))
+            event = self._models[type_].model_validate_json(data)
+            cell = self._streams[stream_id]
+            cell.row = cell.stored = Stream(version, fold.evolve(cell.row.state, event))
 
     async def _load_histories(self, connection: Connection, wanted: list[tuple[str, UUID]]) -> None:
         for one in wanted:
@@ -307,33 +326,28 @@ class Work:
             if recorded is not None:
                 self._histories[recorded.source, recorded.subject].append(recorded)
 
-    async def _flush_rows(self, connection: Connection, table: Table[Any]) -> None:
-        changed = self._changed[table]
-        if not changed:
-            return
-        rows, stored = self._rows[table], self._stored[table]
-        keys = sorted(changed)
-        name = self._name(table)
-        gone = [key for key in keys if rows[key] is None and key in stored]
-        new = [table.values(rows[key]) for key in keys if rows[key] is not None and key not in stored]
-        other = [table.values(rows[key]) for key in keys if rows[key] is not None and key in stored]
+    async def _flush_rows(self, connection: Connection, table: Table[Any], cells: list[Cell]) -> None:
+        name, width = self._name(table), len(table.columns)
+        gone = [c.key for c in cells if c.row is None]
+        new = [table.values(c.row) for c in cells if c.row is not None and c.stored is None]
+        other = [table.values(c.row) for c in cells if c.row is not None and c.stored is not None]
         if gone:
             await connection.execute(table.delete_sql(name), *transposed(gone, len(table.key)))
         if new:
-            await connection.execute(table.insert_sql(name), *transposed(new, len(table.columns)))
+            await connection.execute(table.insert_sql(name), *transposed(new, width))
         if other:
-            await connection.execute(table.update_sql(name), *transposed(other, len(table.columns)))
-        stored.difference_update(gone)
-        stored.update(key for key in keys if rows[key] is not None)
-        changed.clear()
+            await connection.execute(table.update_sql(name), *transposed(other, width))
+        for cell in cells:
+            cell.stored = cell.row
+            self._written.append((table, cell))
 
-    async def _flush_sums(self, connection: Connection, counters: Counters[Any]) -> None:
-        added = self._added[counters]
-        moved = [(*key, *amounts) for key, amounts in sorted(added.items()) if any(amounts)]
+    async def _flush_sums(self, connection: Connection, counters: Counters[Any], cells: list[Cell]) -> None:
+        moved = [(*c.key, *c.row) for c in cells if any(c.row)]
         if moved:
             sql = counters.add_sql(self._name(counters))
             await connection.execute(sql, *transposed(moved, len(counters.columns)))
-        added.clear()
+        for cell in cells:
+            cell.row = None
 
 
 def _storable(text: str) -> str:
@@ -366,7 +380,7 @@ def recorded_of(record: Record, models: Mapping[str, type[Event]]) -> Recorded |
     if model is None:
         return None
     return Recorded(
-        model.model_validate(from_json(record["data"])),
+        model.model_validate_json(record["data"]),
         record["event_id"],
         record["source"],
         record["stream_id"],
