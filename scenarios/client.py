@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import httpx
+
+T = TypeVar("T")
 
 IN_FLIGHT_MAX: Final = 32  # Requests at once over all campaigns; two cores are busy with fewer.
 REQUEST_SECONDS: Final = 25.0  # More than the gateway waits for a service (20 s).
@@ -75,9 +77,10 @@ class Client:
     ) -> Answer:
         if token is not None:
             headers = {**headers, "Authorization": f"Bearer {token}"}
-        sent_at = time.monotonic()
+        sent_at: float | None = None
         while True:
             async with self._slots:
+                sent_at = sent_at or time.monotonic()  # Waiting for a slot is this client's own doing.
                 answer = await self._http.request(method, path, json=body, headers=headers)
             wait = answer.headers.get("Retry-After", "")
             late = time.monotonic() - sent_at > RETRY_SECONDS_MAX
@@ -91,3 +94,17 @@ def _json(answer: httpx.Response) -> Any:
         return answer.json()
     except ValueError:
         return answer.text
+
+
+async def all_of(work: Iterable[Awaitable[T]]) -> list[T]:
+    """Everything at the same time; the client bounds what is under way. The first error ends the rest."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_run(one)) for one in work]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def _run(one: Awaitable[T]) -> T:
+    return await one

@@ -14,7 +14,7 @@ from scenarios.model import Tally
 from scenarios.play import Play
 
 REQUEST_SECONDS: Final = 25.0
-KIND: Final = "X-Groundswell-Kind"
+KIND: Final = "X-Groundswell-Notice"
 CAMPAIGN: Final = "X-Groundswell-Campaign"
 
 

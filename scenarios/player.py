@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from scenarios.client import Answer, Client
+from scenarios.client import Answer, Client, all_of
 from scenarios.model import CancelAnswer, Phase, PledgeAnswer, PledgeGroup, Tier
 from scenarios.people import Person
-from scenarios.play import PlacedPledge, Play, tally_on
+from scenarios.play import UNDECIDED, PlacedPledge, Play, tally_on
 from scenarios.visibility import POLL_SECONDS
 
 OPEN_SECONDS: Final = 20.0  # From the launch until the pledge service has heard of it: usually below a second.
 REST_SECONDS: Final = 60.0  # For the payments of one phase; a restarted service needs a few of them.
 SETTLED_SECONDS: Final = 120.0  # After the deadline and the time to mend failed captures.
 ROUND_SECONDS: Final = 0.25  # Between two looks at what is still undecided.
+ASKED_AT_ONCE: Final = 16
 AFTER_CUTOFF_SECONDS: Final = 0.5  # The cutoff is the platform's clock; this is for the ticks between both.
 
 
@@ -43,21 +44,12 @@ class Player:
 
     async def run(self) -> None:
         """Everything up to the settlement. Raises ScenarioFailedError or UnexpectedAnswerError."""
-        await self._introduce()
         await self._launch()
         async with self._watching():
             for phase in self.play.scenario.phases:
                 await self._phase(phase)
             self.play.page_at_rest = self.play.page
             await self._wait_for_settlement()
-
-    async def _introduce(self) -> None:
-        """Everybody says where their mail goes."""
-        self.play.stage = "contacts"
-        await _all(self._put_contact(person) for person in self.play.cast.everybody())
-
-    async def _put_contact(self, person: Person) -> None:
-        (await self.client.put("/me/contact", person.token, person.contact)).expect(200, 201, 204)
 
     async def _launch(self) -> None:
         self.play.stage = "launch"
@@ -119,7 +111,9 @@ class Player:
         before, placed_before = self.play.total.count, len(self.play.pledges)
         self.play.visibility.begin()
         try:
-            await _all([self._place(group) for group in phase.pledge] + [self._cancel(phase) for _ in phase.cancel[:1]])
+            await all_of(
+                [self._place(group) for group in phase.pledge] + [self._cancel(phase) for _ in phase.cancel[:1]]
+            )
             await self._come_to_rest(phase)
         except ScenarioFailedError:
             self._check_in_time(phase, limit)  # Whatever it was: too late is the reason to name.
@@ -138,7 +132,7 @@ class Player:
             )
 
     async def _place(self, group: PledgeGroup) -> None:
-        answers = await _all(
+        answers = await all_of(
             self._pledge(group, backer, country) for backer, country in self.play.cast.backers[group.group]
         )
         for answer in PledgeAnswer:
@@ -174,7 +168,7 @@ class Player:
     async def _cancel(self, phase: Phase) -> None:
         chosen = [(group, self.play.standing_of(group.group)[: group.count]) for group in phase.cancel]
         for group, pledges in chosen:
-            answers = await _all(self._cancel_one(pledge) for pledge in pledges)
+            answers = await all_of(self._cancel_one(pledge) for pledge in pledges)
             for answer in CancelAnswer:
                 self._compare(group.group, answer, group.expected(answer), answers.count(answer))
 
@@ -199,7 +193,7 @@ class Player:
         """Wait until every pledge is decided and the public page shows the total of those that stand."""
         until = time.monotonic() + REST_SECONDS
         while True:
-            await _all(self._ask(pledge) for pledge in self.play.undecided())
+            await self._ask_around()
             await self._look()
             if not any(self.play.undecided()) and tally_on(self.play.page) == self.play.total:
                 break
@@ -212,6 +206,15 @@ class Player:
         for group in phase.pledge:
             standing = len(self.play.standing_of(group.group))
             self._compare(group.group, PledgeAnswer.ACCEPTED, group.expected(PledgeAnswer.ACCEPTED), standing)
+
+    async def _ask_around(self) -> None:
+        """Ask about what is undecided, oldest first, a few at a time; where some still are, the rest can wait."""
+        undecided = list(self.play.undecided())
+        for at in range(0, len(undecided), ASKED_AT_ONCE):
+            asked = undecided[at : at + ASKED_AT_ONCE]
+            await all_of(self._ask(pledge) for pledge in asked)
+            if any(pledge.status in UNDECIDED for pledge in asked):
+                return
 
     async def _ask(self, pledge: PlacedPledge) -> None:
         answer = await self.client.get(f"/pledges/{pledge.id}", pledge.backer.token)
@@ -250,17 +253,3 @@ class Player:
 
     def _say(self, what: str) -> None:
         self.told(f"{self._name}: {what}")
-
-
-async def _all(work: Iterable[Awaitable[object]]) -> list[object]:
-    """Everything at the same time; the client bounds what is under way. The first error ends the rest."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_run(one)) for one in work]
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in tasks]
-
-
-async def _run(one: Awaitable[object]) -> object:
-    return await one

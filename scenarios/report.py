@@ -15,9 +15,9 @@ from scenarios.play import Play, tally_on
 from scenarios.visibility import POLL_SECONDS
 
 FOOTNOTE: Final = (
-    "Pledge to page: from sending a pledge to the first public page whose number of backers includes it. The page is\n"
-    f"looked at every {POLL_SECONDS:.1f} s; it does not name backers, so the n-th pledge sent in a phase is matched"
-    " with\nthe first page that shows n more backers. Declined and refused ones are left out."
+    "Pledge to page: from sending a pledge to the first public page whose number of backers includes it. The page is"
+    f" looked at every {POLL_SECONDS:.1f} s; it does not name backers, so the n-th pledge sent in a phase is matched"
+    " with the first page that shows n more backers. Declined and refused ones are left out."
 )
 
 
