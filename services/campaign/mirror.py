@@ -42,9 +42,17 @@ log = structlog.get_logger(__name__)
 
 
 def connect_redis(url: str) -> Redis:
-    """A client that tries once more, because a pooled connection may be from before a restart, and then gives up."""
+    """A client that tries once more, because a pooled connection may be from before a restart, and then gives up.
+
+    It has no time-out of its own but that of `Mirror`: it would use asyncio.wait_for, which can swallow a
+    cancellation before Python 3.12, and then a job never stops.
+    """
     pool = BlockingConnectionPool.from_url(
-        url, max_connections=CONNECTIONS_MAX, timeout=REDIS_SECONDS, retry=Retry(NoBackoff(), 1)
+        url,
+        max_connections=CONNECTIONS_MAX,
+        timeout=REDIS_SECONDS,
+        socket_timeout=None,
+        retry=Retry(NoBackoff(), 1),
     )
     return Redis.from_pool(pool)
 

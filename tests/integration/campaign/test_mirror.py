@@ -209,6 +209,22 @@ class TestMirror:
             finally:
                 await asyncio.to_thread(servers.redis.thaw)
 
+    async def test_a_reader_that_is_cancelled_stops_wherever_it_is(self, servers: Servers) -> None:
+        async with connect_redis(servers.backing.redis_url) as redis:
+            mirror = Mirror(redis, 5)
+
+            async def read_for_ever() -> None:
+                while True:
+                    await mirror.read(new_id())
+
+            for turn in range(300):
+                reader = asyncio.create_task(read_for_ever())
+                for _ in range(turn % 30):
+                    await asyncio.sleep(0)  # one step further each time
+                reader.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await asyncio.wait_for(reader, 5)
+
     async def test_what_is_behind_is_remembered_until_shown(self, servers: Servers) -> None:
         async with connect_redis(servers.backing.redis_url) as redis:
             mirror, campaign_id = Mirror(redis, 5), new_id()
