@@ -46,14 +46,14 @@ class TestSending:
     async def test_two_senders_at_once_send_each_once(
         self, core: House, office: PostOffice, new_sender: NewSender
     ) -> None:
-        world = await confirmed(core, 4 * SEND_BATCH_MAX)
+        world = await confirmed(core, 2 * SEND_BATCH_MAX)
         await core.take_in(*world.milestone())
         await drain(FanOuts(core.pool, core.clock))
         await asyncio.gather(drain(new_sender()), drain(new_sender()))
         for kind in ("pledge_confirmed", "milestone"):
             assert {mail.to for mail in office.mail(kind=kind)} == {address(person) for person in world.people}
         assert {mail.copies for mail in office.mail()} == {1}
-        assert len(office.mail()) == 8 * SEND_BATCH_MAX
+        assert len(office.mail()) == 4 * SEND_BATCH_MAX
         assert office.connections <= 4
 
     async def test_what_concerns_one_goes_before_what_goes_to_all(

@@ -1,5 +1,6 @@
 """A campaign with its backers, as the notifier hears of it, and the contact book's entries for them."""
 
+import asyncio
 import random
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -131,8 +132,8 @@ def address(person: PersonId) -> str:
 
 async def introduce(core: House, *people: PersonId) -> None:
     """Everybody has an entry in the contact book."""
-    for person in people:
-        await core.execute(SetContact(person, address(person), "Ada", "en-GB"))
+    commands = (SetContact(person, address(person), "Ada", "en-GB") for person in people)
+    await asyncio.gather(*(core.execute(command) for command in commands))
 
 
 def shuffled_and_doubled(told: list[Told], seed: int) -> list[Told]:
