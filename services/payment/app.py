@@ -58,7 +58,14 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
 
     def jobs(runtime: Runtime) -> Iterable[Job]:
         core = (runtime.pool, runtime.commit, runtime.clock)
-        operations = Worker(*core, provider, settings.provider_concurrency, wake, settings.payout_destination)
+        operations = Worker(
+            *core,
+            provider,
+            settings.provider_concurrency,
+            wake,
+            settings.payout_destination,
+            settings.stripe_timeout_seconds,
+        )
         return (
             Job("operations", operations.run_once, 0),  # it waits for its wake-up itself
             Job("payouts", Payouts(*core).run_once, PAYOUTS_SECONDS),

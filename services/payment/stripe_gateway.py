@@ -46,8 +46,10 @@ Intent = stripe.PaymentIntent
 class StripeProvider:
     """Implements `payment.gateway.Provider`. `close()` it when done."""
 
-    def __init__(self, api_key: str, base: str | None, timeout_seconds: float) -> None:
-        self._http = stripe.AIOHTTPClient(timeout=timeout_seconds)
+    def __init__(
+        self, api_key: str, base: str | None, timeout_seconds: float, http_client: stripe.AIOHTTPClient | None = None
+    ) -> None:
+        self._http = http_client or stripe.AIOHTTPClient(timeout=timeout_seconds)
         client = stripe.StripeClient(
             api_key,
             http_client=self._http,
@@ -211,7 +213,8 @@ async def _asked(
     except stripe.CardError as error:
         return _declined(error)
     except stripe.RateLimitError as error:
-        return Contention() if error.code == "lock_timeout" else Throttled()
+        locked = _field(error.error, "code") == "lock_timeout"  # the SDK leaves its own `code` empty here
+        return Contention() if locked else Throttled()
     except stripe.InvalidRequestError as error:
         return Unknown(f"refused: {error.code}") if refused is None else await refused(error)
     except stripe.StripeError as error:

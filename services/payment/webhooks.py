@@ -2,18 +2,19 @@
 
 import hashlib
 import hmac
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Final
 
 import structlog
+from pydantic_core import from_json
 
 from eventing.clock import DatabaseClock
 from eventing.database import Pool
 from eventing.group_commit import GroupCommit
 from eventing.refusal import Refusal
+from eventing.tables import check_text
 from payment.gateway import LookupFailedError, Provider
 from payment.handlers import KeepWebhook, NoteReference
 
@@ -85,15 +86,17 @@ def read(body: bytes) -> KeepWebhook:
         UnreadableEvent: One of them is missing or of the wrong kind.
     """
     try:
-        event = json.loads(body)
+        event = from_json(body)  # of any content type, so the door has not looked at it
         about = event["data"]["object"]["id"] if event.get("object") == "event" else event["related_object"]["id"]
         texts = [event["id"], event["type"], about or ""]
         created = event["created"]
         at = datetime.fromtimestamp(created, UTC) if isinstance(created, int) else datetime.fromisoformat(created)
+        for text in texts:
+            check_text(text)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, OSError):
         raise UnreadableEvent("It needs id, type, created and the object's id.") from None
-    if not all(isinstance(text, str) and len(text) <= TEXT_MAX for text in texts):
-        raise UnreadableEvent("Its id, type and object id must be short texts.")
+    if not all(len(text) <= TEXT_MAX for text in texts):
+        raise UnreadableEvent("Its id, type and object id must be short.")
     return KeepWebhook(texts[0], texts[1], texts[2], at)
 
 

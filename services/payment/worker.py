@@ -27,8 +27,11 @@ from payment.tables import OPERATIONS, OperationRow, State
 
 log = structlog.get_logger(__name__)
 
-LEASE_SECONDS: Final = 60.0  # A call, reading back before it, and recording take 45 s at the very worst.
-LEASE_MARGIN_SECONDS: Final = 20.0  # A call starts only if the lease outlives its time-out and the recording.
+# In time-outs of one call. Reading back, the call itself and recording take three of them at the very worst; and a
+# call starts only if the lease outlives its time-out and the recording.
+LEASE_TIMEOUTS: Final = 4.0
+MARGIN_TIMEOUTS: Final = 4 / 3
+TIMEOUT_SECONDS: Final = 15.0
 POLL_SECONDS: Final = 0.5  # Commits of this process wake the worker; this is for what is due by time or by others.
 STOP_SECONDS: Final = 8.0  # Calls under way may end before the process does; what does not is asked again later.
 READ_BACK_FROM_SEND: Final = 3  # Twice under the same key, then look first.
@@ -91,7 +94,11 @@ class Leased:
 
 @dataclass
 class Worker:
-    """`concurrency` calls at once. `destination`: the account that all payouts go to, empty: one by creator."""
+    """`concurrency` calls at once. `destination`: the account that all payouts go to, empty: one by creator.
+
+    `timeout_seconds` is how long the provider waits for one answer; leases are as many times as long as they must be,
+    and no longer, since what a killed worker held waits for them.
+    """
 
     pool: Pool
     commit: GroupCommit
@@ -100,6 +107,7 @@ class Worker:
     concurrency: int
     wake: asyncio.Event
     destination: str = ""
+    timeout_seconds: float = TIMEOUT_SECONDS
     _calls: set["asyncio.Task[None]"] = field(default_factory=set)
     _freed_at: float = float("-inf")
 
@@ -138,14 +146,14 @@ class Worker:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _lease(self, limit: int) -> list[Leased]:
-        token, since = uuid4(), time.monotonic()
+        token, since, seconds = uuid4(), time.monotonic(), LEASE_TIMEOUTS * self.timeout_seconds
         async with self.pool.acquire() as connection:
             if since - self._freed_at > 1:
                 await connection.execute(_FREE_RUN_OUT)
                 self._freed_at = since
             now = await self.clock.now(connection)
-            rows = await connection.fetch(_LEASE, now, limit, token, timedelta(seconds=LEASE_SECONDS))
-        return [Leased(OPERATIONS.load(row), token, now, since + LEASE_SECONDS) for row in rows]
+            rows = await connection.fetch(_LEASE, now, limit, token, timedelta(seconds=seconds))
+        return [Leased(OPERATIONS.load(row), token, now, since + seconds) for row in rows]
 
     async def _work(self, leased: Leased) -> None:
         row = leased.row
@@ -167,7 +175,7 @@ class Worker:
                 return found
         if leased.age > SEND_UNTIL:
             return Unknown("too old to be sent again, too young for its absence to be proof")
-        if time.monotonic() > leased.until - LEASE_MARGIN_SECONDS:
+        if time.monotonic() > leased.until - MARGIN_TIMEOUTS * self.timeout_seconds:
             return Unknown("the lease is nearly over")
         return await self._send(row)
 

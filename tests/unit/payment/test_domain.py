@@ -1,0 +1,248 @@
+"""A pledge's payment, decided without any I/O: given wishes and facts, when the next comes, then what follows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.campaign import PaymentStrategy
+from contracts.event import Event
+from contracts.ids import CampaignId, PledgeId, new_id
+from contracts.money import Money
+from contracts.payment import PaymentCaptureFailed, PaymentDeclined
+from payment import domain
+from payment.domain import (
+    ABOVE_HOLD,
+    ATTEMPTS_MAX,
+    NO_HOLD,
+    Kind,
+    Payment,
+    PaymentOrdered,
+    StepEnded,
+    StepStarted,
+    StepStopped,
+)
+from payment.gateway import ActionRequired, Decided, Declined, Mismatch, NoEffect, Succeeded
+
+PLEDGE = PledgeId(new_id())
+HELD = 5000
+
+
+def euros(minor: int) -> Money:
+    return Money(amount=minor, currency="EUR")
+
+
+def ordered(strategy: PaymentStrategy = PaymentStrategy.HOLD) -> PaymentOrdered:
+    return PaymentOrdered(
+        pledge_id=PLEDGE,
+        campaign_id=CampaignId(new_id()),
+        amount=euros(HELD),
+        payment_method="pm_card_visa",
+        strategy=strategy,
+    )
+
+
+@dataclass
+class Life:
+    """A payment's stream, and what the handlers do with it: append, then whatever follows by itself."""
+
+    events: list[Event] = field(default_factory=list)
+    state: Payment = domain.NOTHING
+
+    def record(self, events: Iterable[Event]) -> "Life":
+        for event in events:
+            self.events.append(event)
+            self.state = domain.evolve(self.state, event)
+        while following := domain.advance(self.state):
+            self.record(following)
+        return self
+
+    def order(self, strategy: PaymentStrategy = PaymentStrategy.HOLD) -> "Life":
+        return self.record(domain.order(self.state, ordered(strategy)))
+
+    def capture(self, minor: int = HELD) -> "Life":
+        return self.record(domain.want_capture(self.state, PLEDGE, euros(minor)))
+
+    def release(self) -> "Life":
+        return self.record(domain.want_release(self.state, PLEDGE, "backer"))
+
+    def answer(self, outcome: Decided) -> "Life":
+        return self.record(domain.conclude(self.state, outcome))
+
+    def succeed(self) -> "Life":
+        return self.answer(Succeeded("pi_1", fee=euros(100)))
+
+    @property
+    def running(self) -> Kind | None:
+        return self.state.running.kind if self.state.running else None
+
+    def count(self, kind: type[Event]) -> int:
+        return sum(isinstance(event, kind) for event in self.events)
+
+    def last(self) -> Event:
+        return self.events[-1]
+
+
+class TestOrder:
+    def test_a_hold_is_authorized_and_an_immediate_one_charged(self) -> None:
+        assert Life().order().running is Kind.AUTHORIZE
+        assert Life().order(PaymentStrategy.IMMEDIATE).running is Kind.CHARGE
+
+    def test_twice_is_once(self) -> None:
+        assert Life().order().order().count(StepStarted) == 1
+
+    def test_an_unknown_strategy_is_declined_and_nothing_is_asked_of_the_provider(self) -> None:
+        life = Life().order(PaymentStrategy.SAVED_CARD)
+        assert isinstance(life.last(), PaymentDeclined)
+        assert life.count(StepStarted) == 0
+
+    @pytest.mark.parametrize("outcome", [Declined("insufficient_funds"), ActionRequired("pi_1")])
+    def test_declined_ends_it(self, outcome: Decided) -> None:
+        life = Life().order().answer(outcome)
+        assert isinstance(life.last(), PaymentDeclined)
+        assert life.running is None
+
+
+class TestCapture:
+    def test_waits_for_the_hold(self) -> None:
+        life = Life().capture().order()
+        assert life.running is Kind.AUTHORIZE
+        assert life.succeed().running is Kind.CAPTURE
+
+    def test_of_a_declined_order_fails(self) -> None:
+        life = Life().order().answer(Declined("lost_card", hard=True)).capture()
+        failed = life.last()
+        assert isinstance(failed, PaymentCaptureFailed)
+        assert failed.reason == NO_HOLD
+
+    def test_of_more_than_is_held_stops_for_a_person(self) -> None:
+        life = Life().order().succeed().capture(HELD + 1)
+        assert life.last() == StepStopped(pledge_id=PLEDGE, reason=ABOVE_HOLD)
+        assert life.release().running is None
+
+    def test_of_less_takes_that(self) -> None:
+        life = Life().order().succeed().capture(HELD - 1).succeed()
+        assert (life.state.captured, life.state.held) == (HELD - 1, 0)
+
+    def test_a_new_attempt_follows_only_on_proof_of_no_effect(self) -> None:
+        life = Life().order().succeed().capture().answer(NoEffect("still held"))
+        assert life.state.running is not None
+        assert (life.state.running.kind, life.state.running.attempt) == (Kind.CAPTURE, 2)
+
+    def test_attempts_are_limited(self) -> None:
+        life = Life().order().succeed().capture()
+        for _ in range(ATTEMPTS_MAX):
+            life.answer(NoEffect("still held"))
+        assert life.last() == StepStopped(pledge_id=PLEDGE, reason="too_many_attempts")
+
+
+class TestRelease:
+    def test_before_the_order_nothing_ever_starts(self) -> None:
+        assert Life().release().order().count(StepStarted) == 0
+
+    def test_voids_a_hold_and_refunds_a_charge(self) -> None:
+        assert Life().order().succeed().release().running is Kind.VOID
+        assert Life().order(PaymentStrategy.IMMEDIATE).succeed().release().running is Kind.REFUND
+
+    def test_waits_for_what_is_under_way_and_then_undoes_it(self) -> None:
+        assert Life().order().release().succeed().running is Kind.VOID
+        assert Life().order().succeed().capture().release().succeed().running is Kind.REFUND
+
+    def test_a_step_that_was_not_sent_is_skipped(self) -> None:
+        life = Life().order().release()
+        assert domain.unwanted(life.state)
+        life.record(domain.skip(life.state))
+        assert life.last() == StepEnded(pledge_id=PLEDGE, reason="skipped")
+        assert life.running is None
+
+    def test_wins_over_a_capture_that_comes_later(self) -> None:
+        assert Life().order().succeed().release().capture().succeed().state.captured == 0
+
+    @pytest.mark.parametrize("outcome", [Declined("charge_disputed"), Mismatch("another amount")])
+    def test_one_that_the_provider_refuses_stops_for_a_person(self, outcome: Decided) -> None:
+        life = Life().order().succeed().release().answer(outcome)
+        assert life.state.stopped
+        assert life.running is None
+
+
+WISHES = ("order", "capture", "release")
+OUTCOMES = (
+    Succeeded("pi_1", fee=euros(100)),
+    Declined("insufficient_funds"),
+    Declined("lost_card", hard=True),
+    ActionRequired("pi_1"),
+    NoEffect("still held"),
+    Mismatch("another amount"),
+)
+STRATEGIES = st.sampled_from((PaymentStrategy.HOLD, PaymentStrategy.IMMEDIATE))
+
+
+def wish(life: Life, what: str, strategy: PaymentStrategy) -> None:
+    match what:
+        case "order":
+            life.order(strategy)
+        case "capture":
+            life.capture()
+        case "release":
+            life.release()
+        case _:
+            raise AssertionError(what)
+
+
+@given(STRATEGIES, st.lists(st.sampled_from((*WISHES, *OUTCOMES)), max_size=30))
+def test_whatever_comes_money_is_bounded_and_taken_once(
+    strategy: PaymentStrategy, happenings: list[str | Decided]
+) -> None:
+    """DOMAIN M5: refunded ≤ captured ≤ held, one step at a time, no attempt twice."""
+    life = Life()
+    for happening in happenings:
+        if isinstance(happening, str):
+            wish(life, happening, strategy)
+        else:
+            life.answer(happening)
+        p = life.state
+        assert 0 <= p.refunded <= p.captured <= p.authorized <= HELD
+        assert p.held + p.captured <= HELD
+        started = [(e.kind, e.attempt) for e in life.events if isinstance(e, StepStarted)]
+        assert len(started) == len(set(started))
+        assert all(life.count(kind) <= 1 for kind in FACTS)
+
+
+FACTS = tuple(
+    getattr(domain, name)
+    for name in ("PaymentAuthorized", "PaymentCaptured", "PaymentDeclined", "PaymentVoided", "PaymentRefunded")
+)
+
+
+@given(STRATEGIES, st.data(), st.sampled_from((("order", "capture"), ("order", "release"))))
+def test_any_order_and_doubling_of_wishes_ends_the_same(
+    strategy: PaymentStrategy, data: st.DataObject, wishes: tuple[str, ...]
+) -> None:
+    """The provider answers at any moment between the wishes; in the end all of the money is where it belongs."""
+    life = Life()
+    for what in data.draw(st.permutations(wishes * 2)):
+        wish(life, what, strategy)
+        if data.draw(st.booleans()):
+            life.succeed()
+    while life.running:
+        life.succeed()
+    p = life.state
+    kept = HELD if "capture" in wishes else 0
+    assert (p.held, p.captured - p.refunded, p.stopped) == (0, kept, False)
+    assert domain.advance(p) == ()
+
+
+@given(STRATEGIES, st.lists(st.sampled_from((*WISHES, *OUTCOMES)), max_size=30))
+def test_the_stream_alone_gives_the_same_state(strategy: PaymentStrategy, happenings: list[str | Decided]) -> None:
+    life = Life()
+    for happening in happenings:
+        if isinstance(happening, str):
+            wish(life, happening, strategy)
+        else:
+            life.answer(happening)
+    state = domain.NOTHING
+    for event in life.events:
+        state = domain.evolve(state, type(event).model_validate_json(event.model_dump_json()))
+    assert state == life.state
