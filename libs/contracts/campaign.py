@@ -36,9 +36,7 @@ class Policy(BaseModel):
     payment_strategy: PaymentStrategy = PaymentStrategy.HOLD
     fix_payment_seconds: int = Field(default=7 * 86400, ge=0, description="Window to mend a failed capture")
     refund_window_seconds: int = Field(default=14 * 86400, ge=0, description="Keep-it-all, after the pledge")
-    platform_fee_bps: int = Field(
-        default=500, ge=0, le=10_000, description="Basis points of what is captured"
-    )
+    platform_fee_bps: int = Field(default=500, ge=0, le=10_000, description="Basis points of what is captured")
     lowest_collectable_bps: int = Field(
         default=10_000, ge=0, le=10_000, description="Share of the goal that must be collectable (DOMAIN S2)"
     )

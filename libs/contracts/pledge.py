@@ -82,9 +82,7 @@ class PledgeBookClosed(Event, type="pledge.PledgeBookClosed.v1"):
     campaign_id: CampaignId
     count: int = Field(ge=0, description="Live pledges")
     total: Money
-    digest: str = Field(
-        description="sha256 over the lines `pledge_id|amount|currency|tier`, sorted by id, hex"
-    )
+    digest: str = Field(description="sha256 over the lines `pledge_id|amount|currency|tier`, sorted by id, hex")
     closed_at: datetime
 
     @property

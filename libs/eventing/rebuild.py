@@ -1,14 +1,18 @@
 """Rebuild a projection from the event store, while the service works on.
 
-The store is read in short chunks into fresh tables; a short swap at the end folds in what came meanwhile and puts
-the fresh tables in the place of the old ones. Equal to the live numbers, because both are the same function of the
-same events.
+History is read stream by stream, in short chunks, into fresh tables; a short swap at the end folds in what came
+meanwhile and puts the fresh tables in the place of the old ones. Equal to the live numbers, because both are the
+same function of the same events.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Final
+from uuid import UUID
 
 import structlog
+from asyncpg import Record
 
 from eventing.database import Connection, Pool
 from eventing.definition import Definition, Projection
@@ -19,16 +23,28 @@ CHUNK_EVENTS: Final = 5_000  # Keeps every transaction short: snapshot xmin is c
 SWAP_EVENTS_MAX: Final = 1_000  # Fewer left than this: lock and swap.
 ROUNDS_MAX: Final = 50
 FRESH: Final = "{}__fresh"
+NO_STREAM: Final = UUID(int=0)
 
 log = structlog.get_logger(__name__)
 
-_READ = """
+_SNAPSHOT = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
+
+# History: stream by stream, so that an aggregate's row is written once and not once per event.
+_READ_STREAMS = """
+    SELECT event_id, source, stream_id, version, type, data, meta->>'time' AS time
+    FROM event
+    WHERE (source, stream_id, version) > ($1, $2, $3) AND xid < $4::text::xid8 AND type = ANY($5::text[])
+    ORDER BY source, stream_id, version
+    LIMIT $6
+"""
+# What came since: in the order of commits. `$3`: also what has only just been committed.
+_READ_NEWER = """
     SELECT xid::text AS xid, position, event_id, source, stream_id, version, type, data, meta->>'time' AS time
     FROM event
-    WHERE (xid, position) > ($1::text::xid8, $2)
-      AND ($4 OR xid < pg_snapshot_xmin(pg_current_snapshot()))
+    WHERE (xid, position) > ($1::text::xid8, $2) AND ($3 OR xid < pg_snapshot_xmin(pg_current_snapshot()))
+      AND type = ANY($4::text[])
     ORDER BY xid, position
-    LIMIT $3
+    LIMIT $5
 """
 
 
@@ -38,25 +54,29 @@ async def rebuild(
     projection: Projection,
     progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Rebuild one projection. Returns the number of events read.
+    """Rebuild one projection. Returns the number of its events that were read.
 
     A rebuild that was killed leaves its fresh tables behind; the next one starts over.
     """
     rebuilder = _Rebuilder(definition, projection)
     done = 0
-    async with pool.acquire() as connection:
+    async with pool.acquire() as connection, pool.acquire() as reader:
         await rebuilder.make_fresh_tables(connection)
-        while True:
+        async with aclosing(rebuilder.history(reader)) as pages:
+            async for page in pages:
+                async with connection.transaction():
+                    await rebuilder.fold(connection, page)
+                done += len(page)
+                if progress is not None:
+                    progress(done)
+        count = CHUNK_EVENTS
+        while count >= SWAP_EVENTS_MAX:
             async with connection.transaction():
-                count = await rebuilder.fold_chunk(connection, CHUNK_EVENTS)
+                count = await rebuilder.fold_newer(connection)
             done += count
-            if progress is not None:
-                progress(done)
-            if count < SWAP_EVENTS_MAX:
-                break
         async with connection.transaction():
             await rebuilder.lock_live_tables(connection)
-            while count := await rebuilder.fold_chunk(connection, CHUNK_EVENTS, to_the_end=True):
+            while count := await rebuilder.fold_newer(connection, to_the_end=True):
                 done += count
             await rebuilder.swap(connection)
     log.info("projection_rebuilt", projection=projection.name, events=done)
@@ -71,6 +91,7 @@ class _Rebuilder:
             private_events=definition.private_events,
         )
         self._projection = projection
+        self._types = [event.type for event in projection.handlers]
         self._tables = [table.name for table in projection.tables]
         self._names: Mapping[str, str] = {name: FRESH.format(name) for name in self._tables}
         self._cursor = Cursor("0", 0)
@@ -81,26 +102,42 @@ class _Rebuilder:
                 await connection.execute(f"DROP TABLE IF EXISTS {fresh}")
                 await connection.execute(f"CREATE TABLE {fresh} (LIKE {live} INCLUDING ALL)")
 
-    async def fold_chunk(self, connection: Connection, limit: int, *, to_the_end: bool = False) -> int:
-        """Fold the next events into the fresh tables and return how many were read.
+    async def history(self, reader: Connection) -> AsyncGenerator[list[Record], None]:
+        """All that was committed before now, page by page; the next page is read while one is folded."""
+        xmin: str = await reader.fetchval(_SNAPSHOT)
+        self._cursor = Cursor(xmin, 0)
+
+        async def page(last: Record | None) -> list[Record]:
+            after = ("", NO_STREAM, 0) if last is None else (last["source"], last["stream_id"], last["version"])
+            return await reader.fetch(_READ_STREAMS, *after, xmin, self._types, CHUNK_EVENTS)
+
+        rows = await page(None)
+        while rows:
+            following = asyncio.create_task(page(rows[-1]))
+            try:
+                yield rows
+            except BaseException:
+                following.cancel()
+                raise
+            rows = await following
+
+    async def fold_newer(self, connection: Connection, *, to_the_end: bool = False) -> int:
+        """Fold the next events of those that came since and return how many there were.
 
         `to_the_end`: also those that have only just committed. Right only while the live tables are locked,
         because then nobody is between storing an event and folding it.
         """
-        rows = await connection.fetch(_READ, self._cursor.xid, self._cursor.position, limit, to_the_end)
-        if not rows:
-            return 0
-        wanted_types = {event.type for event in self._projection.handlers}
-        events = [
-            event
-            for row in rows
-            if row["type"] in wanted_types and (event := recorded_of(row, self._definition.models))
-        ]
-        await self._fold(connection, events)
-        self._cursor = Cursor(rows[-1]["xid"], rows[-1]["position"])
+        cursor = self._cursor
+        rows = await connection.fetch(_READ_NEWER, cursor.xid, cursor.position, to_the_end, self._types, CHUNK_EVENTS)
+        if rows:
+            await self.fold(connection, rows)
+            self._cursor = Cursor(rows[-1]["xid"], rows[-1]["position"])
         return len(rows)
 
-    async def _fold(self, connection: Connection, events: list[Recorded]) -> None:
+    async def fold(self, connection: Connection, rows: Sequence[Record]) -> None:
+        """Fold events into the fresh tables."""
+        models = self._definition.models
+        events = [event for row in rows if (event := recorded_of(row, models))]
         found = [need for event in events for need in self._projection.needs(event)]
         for _ in range(ROUNDS_MAX):
             work = self._definition.work(self._names)

@@ -24,6 +24,9 @@ DATABASE_START_SECONDS: Final = 60.0  # A database that is still away then is a 
 BACKOFF_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 STOP_SECONDS: Final = 20.0  # More than a group, a round of the relay and a slow provider call take together.
 
+CANCELS_MAX: Final = 10
+CANCEL_SECONDS: Final = 1.0
+
 log = structlog.get_logger(__name__)
 
 
@@ -130,9 +133,15 @@ async def _repeat(job: Job) -> None:
 
 
 async def _cancel(*tasks: "asyncio.Task[None]") -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    """Cancel, again and again: before Python 3.12 a library's `wait_for` can swallow a cancellation."""
+    left = set(tasks)
+    for _ in range(CANCELS_MAX):
+        if not left:
+            return
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_SECONDS)
+    log.error("tasks_left", tasks=[task.get_name() for task in left])
 
 
 async def _finish(*tasks: "asyncio.Task[None]") -> None:
