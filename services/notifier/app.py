@@ -70,7 +70,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
         yield Rooms(routers=lambda runtime: [router(runtime)], jobs=timers)
     finally:
         for connection in connections:
-            await connection.close()
+            connection.close()
 
 
 HOUSE = House(

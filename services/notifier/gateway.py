@@ -25,7 +25,14 @@ class DeferredError(NotSentError):
 
 
 class ServerAwayError(NotSentError):
-    """No mail is taken now. The one under way may or may not have gone out."""
+    """No mail is taken now, whichever it is."""
+
+
+class CutOffError(ServerAwayError):
+    """The server went away over this mail, which may or may not have gone out.
+
+    Perhaps it is this mail that it cannot bear: the others must not wait for it.
+    """
 
 
 @dataclass(frozen=True)
@@ -61,47 +68,53 @@ class SmtpConnection:
             DeferredError: For this mail, now.
             ServerAwayError: For every mail, now.
         """
+        smtp = await self._connected()
         try:
-            smtp = await self._connected()
             await smtp.sendmail(letter.sender, [letter.recipient], letter.content)
         except aiosmtplib.SMTPRecipientsRefused as error:
-            raise await self._answered(error.recipients[0].code) from None
-        except aiosmtplib.SMTPDataError as error:
-            raise await self._answered(error.code) from None
+            raise self._answered(error.recipients[0].code) from None
         except aiosmtplib.SMTPSenderRefused as error:
-            raise await self._answered(error.code if error.code == TOO_LARGE else CLOSING) from None
+            if error.code == TOO_LARGE:
+                raise RefusedError(f"SMTP {error.code}") from None
+            raise ServerAwayError(f"SMTP {error.code} for the sender") from None
+        except aiosmtplib.SMTPResponseException as error:
+            raise self._answered(error.code) from None
         except ValueError:
             raise RefusedError("unusable address") from None
         except (aiosmtplib.SMTPException, OSError) as error:
-            await self.close()
-            raise ServerAwayError(type(error).__name__) from None
+            self.close()
+            raise CutOffError(type(error).__name__) from None
         except asyncio.CancelledError:
-            await self.close()
+            self.close()
             raise
 
-    async def close(self) -> None:
+    def close(self) -> None:
         smtp, self._smtp = self._smtp, None
         if smtp is not None:
             smtp.close()
 
     async def _connected(self) -> aiosmtplib.SMTP:
-        if self._smtp is None or not self._smtp.is_connected:
-            await self.close()
-            server = self._server
-            smtp = aiosmtplib.SMTP(
-                hostname=server.host,
-                port=server.port,
-                username=server.username,
-                password=server.password,
-                use_tls=server.tls,
-                timeout=TIMEOUT_SECONDS,
-            )
+        if self._smtp is not None and self._smtp.is_connected:
+            return self._smtp
+        self.close()
+        server = self._server
+        smtp = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            username=server.username,
+            password=server.password,
+            use_tls=server.tls,
+            timeout=TIMEOUT_SECONDS,
+        )
+        try:
             await smtp.connect()
-            self._smtp = smtp
-        return self._smtp
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise ServerAwayError(type(error).__name__) from None
+        self._smtp = smtp
+        return smtp
 
-    async def _answered(self, code: int) -> NotSentError:
+    def _answered(self, code: int) -> NotSentError:
         if code == CLOSING:
-            await self.close()
-            return ServerAwayError(f"SMTP {code}")
+            self.close()
+            return CutOffError(f"SMTP {code}")
         return RefusedError(f"SMTP {code}") if code >= PERMANENT else DeferredError(f"SMTP {code}")

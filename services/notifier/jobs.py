@@ -18,7 +18,7 @@ from eventing.database import Pool
 from eventing.runtime import Job
 from notifier import domain, queries
 from notifier.domain import Status, Verdict
-from notifier.gateway import DeferredError, RefusedError, ServerAwayError, SmtpConnection
+from notifier.gateway import CutOffError, DeferredError, RefusedError, ServerAwayError, SmtpConnection
 from notifier.letters import IncompleteError, Letters
 from notifier.queries import Due, NoticeKey
 
@@ -125,6 +125,9 @@ class Sender:
             due = queue.popleft()
             try:
                 verdict = await self._attempt(connection, due, now)
+            except CutOffError as error:
+                self._verdicts.append((lease, due.key, self._later(due, now, str(error))))
+                return True
             except ServerAwayError as error:
                 queue.append(due)
                 log.warning("mail_server_away", reason=str(error))

@@ -46,4 +46,4 @@ async def new_sender(core: House, office: PostOffice) -> AsyncIterator[Callable[
 
     yield make
     for connection in made:
-        await connection.close()
+        connection.close()

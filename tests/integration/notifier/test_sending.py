@@ -130,7 +130,11 @@ class TestTrouble:
     ) -> None:
         world = await confirmed(core, 3)
         office.hangs_up = 1
-        await drain(new_sender(connections=1))
+        sender = new_sender(connections=1)
+        await drain(sender)
+        assert await statuses(core) == Counter(sent=2, waiting=1), "the others did not wait for it"
+        core.pass_time(timedelta(seconds=1))
+        await drain(sender)
         assert sorted(office.copies().values()) == [1, 1, 2]
         assert len(office.mail()) == len(world.people), "one message for each Message-ID"
 
