@@ -42,14 +42,16 @@ _CANCELLED: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def router(runtime: Runtime, hints: PoolHints, lease_seconds: int) -> APIRouter:
+def router(runtime: Runtime, lease_seconds: int) -> APIRouter:
     routes = APIRouter(tags=["pledges"], responses=_PROBLEMS)
-    _add_commands(routes, runtime, hints, lease_seconds)
+    _add_commands(routes, runtime, lease_seconds)
     _add_queries(routes, runtime)
     return routes
 
 
-def _add_commands(routes: APIRouter, runtime: Runtime, hints: PoolHints, lease_seconds: int) -> None:
+def _add_commands(routes: APIRouter, runtime: Runtime, lease_seconds: int) -> None:
+    hints = PoolHints(runtime.pool)
+
     @routes.post("/campaigns/{campaign_id}/pledges", status_code=201, responses=_PLACED, response_model=None)
     async def place(campaign_id: UUID, body: PledgeBody, backer: Backer, key: IdempotencyKey) -> Response:
         """Promise an amount to a campaign, for one of its rewards or for none."""
@@ -62,7 +64,7 @@ def _add_commands(routes: APIRouter, runtime: Runtime, hints: PoolHints, lease_s
             country=body.country,
             payment_method=body.payment_method,
             lease_seconds=lease_seconds,
-            pool_hint=hints.pool_of(body.tier_id),
+            pool_hint=await hints.pool_of(body.tier_id),
         )
         fingerprint = command_fingerprint("POST", f"/campaigns/{campaign_id}/pledges", body)
         answer = await runtime.commit.execute(command, idempotency=Idempotency(backer.person_id, key, fingerprint))

@@ -11,7 +11,6 @@ from eventing.house import House, Rooms
 from eventing.settings import ServiceSettings
 from pledge.api import router
 from pledge.handlers import DEFINITION
-from pledge.hints import PoolHints
 from pledge.jobs import jobs
 
 
@@ -25,12 +24,7 @@ class Settings(ServiceSettings):
 
 @asynccontextmanager
 async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
-    hints = PoolHints()
-    yield Rooms(
-        routers=lambda runtime: [router(runtime, hints, settings.decision_lease_seconds)],
-        jobs=jobs,
-        after_commit=(hints.learn,),
-    )
+    yield Rooms(routers=lambda runtime: [router(runtime, settings.decision_lease_seconds)], jobs=jobs)
 
 
 HOUSE = House(

@@ -1,29 +1,32 @@
-"""Which pool a tier draws from, as seen lately: lets a placement name all that it locks, without a query."""
+"""Which pool a tier draws from: lets a placement name all that it locks before its transaction begins."""
 
 from collections import OrderedDict
 from typing import Final
 from uuid import UUID
 
-from eventing.work import Work
-from pledge.tables import TIERS
+from eventing.database import Pool
 
-TIERS_MAX: Final = 10_000  # 2 MB; past it the tiers not pledged to for longest are forgotten.
+TIERS_MAX: Final = 10_000  # 2 MB; past it those asked for first are asked for again.
 
 
 class PoolHints:
-    """Never wrong, because a tier keeps its pool; at most not there yet."""
+    """Asked of the database once for each tier, and right for ever after: a tier keeps its pool."""
 
-    def __init__(self) -> None:
-        self._pools: OrderedDict[UUID, UUID] = OrderedDict()
+    def __init__(self, database: Pool) -> None:
+        self._database = database
+        self._known: OrderedDict[UUID, UUID | None] = OrderedDict()
 
-    def learn(self, work: Work) -> None:
-        """Called after every commit with what the group has worked on."""
-        for table, row in work.changed:
-            if table is TIERS and row.pool_id is not None:
-                self._pools[row.tier_id] = row.pool_id
-                self._pools.move_to_end(row.tier_id)
-        while len(self._pools) > TIERS_MAX:
-            self._pools.popitem(last=False)
-
-    def pool_of(self, tier_id: UUID | None) -> UUID | None:
-        return self._pools.get(tier_id) if tier_id is not None else None
+    async def pool_of(self, tier_id: UUID | None) -> UUID | None:
+        """The tier's pool; None for an unlimited tier, and for one that is not known yet."""
+        if tier_id is None:
+            return None
+        if tier_id in self._known:
+            return self._known[tier_id]
+        row = await self._database.fetchrow("SELECT pool_id FROM tier WHERE tier_id = $1", tier_id)
+        if row is None:
+            return None
+        pool_id: UUID | None = row["pool_id"]
+        self._known[tier_id] = pool_id
+        if len(self._known) > TIERS_MAX:
+            self._known.popitem(last=False)
+        return pool_id
