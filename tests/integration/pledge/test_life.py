@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,10 @@ from contracts.ids import CampaignId, PledgeId
 from contracts.payment import PaymentFact
 from contracts.pledge import PledgeCancelled, PledgeDeclined
 from contracts.settlement import DropRequested
+from eventing.rebuild import rebuild
 from pledge.domain import HELD, UNDECIDED, Status
 from pledge.domain_refusals import CampaignNotOpen, CutoffPassed, PledgeUnknown, RefundWindowOver
+from pledge.projections import PLEDGES_PROJECTION
 from pledge.tables import PledgeView
 from tests.integration.house import START, House, names
 from tests.integration.pledge.backers import (
@@ -75,6 +78,9 @@ class TestPaymentFacts:
         assert tuple([await backers.status(view) for view in views]) == ENDS
         assert await pledges.parked() == []
         await assert_books_add_up(pledges, backers, campaign_id)
+        live = await _shown(pledges)
+        await rebuild(pledges.pool, pledges.definition, PLEDGES_PROJECTION)
+        assert await _shown(pledges) == live
 
     async def test_of_a_pledge_that_is_not_known_changes_nothing(self, pledges: House, backers: Backers) -> None:
         view = await backers.place(await backers.launch())
@@ -208,6 +214,11 @@ class TestCampaignCancelled:
         assert (await backers.cancel(view))["status"] == "cancelled"
 
 
+async def _shown(pledges: House) -> list[tuple[Any, ...]]:
+    views = await pledges.pool.fetch("SELECT * FROM pledge_view ORDER BY pledge_id")
+    return [tuple(row) for row in (*views, *await pledges.pool.fetch("SELECT * FROM pledge_buckets"))]
+
+
 def _cancelled(campaign_id: CampaignId) -> CampaignCancelled:
     return CampaignCancelled(campaign_id=campaign_id, cancelled_at=START)
 
@@ -239,9 +250,9 @@ async def assert_books_add_up(pledges: House, backers: Backers, campaign_id: Cam
     assert book["undecided"] == counts["waiting"]
 
 
-def _by_bucket(weighed: object) -> dict[str, int]:
+def _by_bucket(weighed: Iterable[tuple[str, int]]) -> dict[str, int]:
     totals: Counter[str] = Counter({"waiting": 0, "held": 0, "captured": 0, "owing": 0, "ended": 0})
-    for status, weight in weighed:  # type: ignore[attr-defined]  # pairs, from the two callers above
+    for status, weight in weighed:
         totals[_bucket(Status(status))] += weight
     return dict(totals)
 
