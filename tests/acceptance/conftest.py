@@ -1,0 +1,22 @@
+"""One whole platform for all acceptance tests: real processes behind the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.local.platform import LocalPlatform, start
+from scenarios.model import DEADLINE_SECONDS_MIN
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[LocalPlatform]:
+    """A test that takes a program away brings it back, through `asyncio.to_thread`."""
+    settings = {
+        "GROUNDSWELL_MIN_CAMPAIGN_SECONDS": str(DEADLINE_SECONDS_MIN),
+        # What a killed payment worker was at waits for its lease, which is some of these time-outs.
+        "GROUNDSWELL_STRIPE_TIMEOUT_SECONDS": "2",
+    }
+    with start("acceptance", settings=settings) as started:
+        yield started
