@@ -268,13 +268,15 @@ def _mismatch(
     return None
 
 
-def _payment(request: Request, intent: Intent) -> Outcome:
+def _payment(request: Request, intent: Intent) -> Outcome:  # noqa: PLR0911 - one a status
     """A hold or a charge."""
     if wrong := _mismatch(request, intent, intent.amount):
         return wrong
     match intent.status:
         case "requires_capture":
             return Succeeded(intent.id, capture_before=_capture_before(intent))
+        case "succeeded" if intent.capture_method == "manual":
+            return Mismatch(f"{intent.id} was captured by somebody else")
         case "succeeded":
             return _taken(request, intent)
         case "requires_action":

@@ -52,7 +52,7 @@ _LEASE: Final = f"""
         SELECT operation_id
           FROM operation
          WHERE state = 'waiting' AND due_at <= $1
-         ORDER BY due_at
+         ORDER BY (kind IN ('authorize', 'charge')) DESC, due_at  -- people at the checkout come before settlements
          LIMIT $2
            FOR UPDATE SKIP LOCKED
     )

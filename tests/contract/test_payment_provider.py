@@ -162,5 +162,6 @@ class TestTrouble:
         assert isinstance(await provider.find_payment(request(like=mine), datetime.now(UTC), hold_id), Mismatch)
         assert isinstance(await provider.find_void(strange, hold_id), Mismatch)
         await provider.capture(request(like=mine), hold_id)
+        assert isinstance(await provider.find_payment(mine, datetime.now(UTC), hold_id), Mismatch)
         assert isinstance(await provider.find_capture(request(4_999, like=mine), hold_id), Mismatch)
         assert isinstance(await provider.find_void(mine, hold_id), Mismatch)

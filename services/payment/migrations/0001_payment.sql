@@ -45,7 +45,7 @@ CREATE TABLE operation (
     -- one and starts the next.
     EXCLUDE USING btree (subject_id WITH =) WHERE (state IN ('waiting', 'leased')) DEFERRABLE INITIALLY DEFERRED
 );
-CREATE INDEX operation_due ON operation (due_at) WHERE state = 'waiting';
+CREATE INDEX operation_due ON operation ((kind IN ('authorize', 'charge')) DESC, due_at) WHERE state = 'waiting';
 CREATE INDEX operation_leased ON operation (lease_until) WHERE state = 'leased';
 CREATE INDEX operation_reference ON operation (reference) WHERE reference IS NOT NULL;
 
