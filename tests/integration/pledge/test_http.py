@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,17 @@ async def _pages(door: Door, path: str | None, backer: UUID) -> AsyncIterator[li
         page = (await door.get(path, backer)).json()
         yield page["items"]
         path = page["links"]["next"]
+
+
+async def test_the_running_service_closes_its_books_by_itself(door: Door) -> None:
+    campaign = launched()
+    await door.hear(campaign)
+    door.set_time(DEADLINE)
+    async with asyncio.timeout(10):  # a second on a machine that has nothing else to do
+        while not await door.runtime.pool.fetchval(  # noqa: ASYNC110 - the database wakes nobody
+            "SELECT 1 FROM event WHERE type = 'pledge.PledgeBookClosed.v1'"
+        ):
+            await asyncio.sleep(0.02)
 
 
 async def test_the_api_page_describes_every_route_with_its_problems(door: Door) -> None:
