@@ -103,11 +103,8 @@ def router(runtime: Runtime, webhook_secrets: Sequence[str]) -> APIRouter:
 
     @routes.get("/operations", summary="What was asked of the provider")
     async def get_operations(_: Annotated[Principal, require(Role.OPERATOR)]) -> Operations:
-        counts = await queries.operations_by_state(runtime.pool)
-        oldest = await queries.oldest_undecided(runtime.pool)
-        return Operations(
-            counts=tuple(OperationCount(kind=c.kind, state=c.state, operations=c.operations) for c in counts),
-            oldest_undecided=UndecidedOperation.model_validate(oldest, from_attributes=True) if oldest else None,
+        return _operations(
+            await queries.operations_by_state(runtime.pool), await queries.oldest_undecided(runtime.pool)
         )
 
     return routes
@@ -118,4 +115,11 @@ def _account(balance: queries.Balance) -> AccountBalance:
         account=balance.account,
         side="credit" if balance.amount < 0 else "debit",
         balance=Money(amount=abs(balance.amount), currency=balance.currency),
+    )
+
+
+def _operations(counts: Sequence[queries.StateCount], oldest: queries.Undecided | None) -> Operations:
+    return Operations(
+        counts=tuple(OperationCount(kind=c.kind, state=c.state, operations=c.operations) for c in counts),
+        oldest_undecided=UndecidedOperation.model_validate(oldest, from_attributes=True) if oldest else None,
     )

@@ -114,10 +114,12 @@ class Inbox:
             now = await self.clock.now(connection)
             due = await connection.fetch(_DUE, now - GRACE, BATCH)
             await connection.execute(_FORGET, now - KEPT)
-        worked = [row["event_id"] for row in due if row["known"] or not row["object_id"].startswith("pi_")]
+        worked: list[str] = []
         strange: dict[str, list[str]] = {}
         for row in due:
-            if row["event_id"] not in worked:
+            if row["known"] or not row["object_id"].startswith("pi_"):
+                worked.append(row["event_id"])
+            else:
                 strange.setdefault(row["object_id"], []).append(row["event_id"])
         for reference in list(strange)[:LOOKUPS_MAX]:
             if await self._look_up(reference):
