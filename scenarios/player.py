@@ -22,6 +22,9 @@ REST_SECONDS: Final = 60.0  # For the payments of one phase; a restarted service
 SETTLED_SECONDS: Final = 120.0  # After the deadline and the time to mend failed captures.
 ROUND_SECONDS: Final = 0.25  # Between two looks at what is still undecided.
 ASKED_AT_ONCE: Final = 16
+# Sixteen backers a second and campaign, several at the same moment, so that they do compete for the last slots.
+ARRIVE_AT_ONCE: Final = 8
+ARRIVE_EVERY_SECONDS: Final = 0.5
 AFTER_CUTOFF_SECONDS: Final = 0.5  # The cutoff is the platform's clock; this is for the ticks between both.
 
 
@@ -31,6 +34,20 @@ class ScenarioFailedError(Exception):
 
 class TooSlowError(ScenarioFailedError):
     """The machine did not get through a phase before the cutoff or the deadline: not wrong, but nothing is shown."""
+
+
+class Arrivals:
+    """Lets the backers of a phase in, a few at a time: all at once would measure their queue and nothing else."""
+
+    def __init__(self, every_seconds: float) -> None:
+        self._every_seconds = every_seconds
+        self._began = time.monotonic()
+        self._came = 0
+
+    async def turn(self) -> None:
+        at = self._began + self._came // ARRIVE_AT_ONCE * self._every_seconds
+        self._came += 1
+        await asyncio.sleep(max(0.0, at - time.monotonic()))
 
 
 @dataclass(frozen=True)
@@ -110,9 +127,11 @@ class Player:
         limit = self.play.cutoff if in_time else self.play.deadline
         before, placed_before = self.play.total.count, len(self.play.pledges)
         self.play.visibility.begin()
+        arrivals = Arrivals(ARRIVE_EVERY_SECONDS * self.stretch)
         try:
             await all_of(
-                [self._place(group) for group in phase.pledge] + [self._cancel(phase) for _ in phase.cancel[:1]]
+                [self._place(group, arrivals) for group in phase.pledge]
+                + [self._cancel(phase) for _ in phase.cancel[:1]]
             )
             await self._come_to_rest(phase)
         except ScenarioFailedError:
@@ -131,9 +150,9 @@ class Player:
                 f" slow for deadline_seconds; nothing is wrong with the books. Try --stretch {self.stretch + 1}."
             )
 
-    async def _place(self, group: PledgeGroup) -> None:
+    async def _place(self, group: PledgeGroup, arrivals: Arrivals) -> None:
         answers = await all_of(
-            self._pledge(group, backer, country) for backer, country in self.play.cast.backers[group.group]
+            self._pledge(group, backer, country, arrivals) for backer, country in self.play.cast.backers[group.group]
         )
         for answer in PledgeAnswer:
             if answer not in {
@@ -142,8 +161,9 @@ class Player:
             }:  # These two come later, and are checked then.
                 self._compare(group.group, answer, group.expected(answer), answers.count(answer))
 
-    async def _pledge(self, group: PledgeGroup, backer: Person, country: str) -> str | None:
+    async def _pledge(self, group: PledgeGroup, backer: Person, country: str, arrivals: Arrivals) -> str | None:
         """The refusal, None if the pledge was taken."""
+        await arrivals.turn()
         body = {"amount": self._money(group.amount), "payment_method": group.card, "country": country}
         if group.tier is not None:
             body["tier_id"] = self.play.tier_ids[group.tier]
@@ -232,6 +252,7 @@ class Player:
             await asyncio.sleep(ROUND_SECONDS)
             answer = await self.client.get(f"{self._path}/settlement", self.play.cast.creator.token)
             self.play.settlement = answer.expect(200).body
+            await self._look()
         self.play.stage = str(self.play.settlement["outcome"])
         self._say(f"settled: {self.play.stage}")
 
