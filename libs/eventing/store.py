@@ -116,7 +116,7 @@ def _meta(envelope: Envelope) -> str:
         "correlationid": envelope.correlation_id,
         "causationid": envelope.causation_id,
     }
-    return to_json({name: value for name, value in meta.items() if value}).decode()
+    return to_json(meta).decode()
 
 
 def _as_json(envelope: Envelope) -> str:

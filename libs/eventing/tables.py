@@ -136,11 +136,13 @@ class Table(Generic[R]):
     values: Callable[[R], tuple[Any, ...]] = field(init=False)  # (row) -> its values, in the order of the columns
     order: Callable[[Any], Any] = field(init=False)  # the sort key of a cell
     _checks: tuple[tuple[str, Callable[[Any], None]], ...] = field(init=False)
+    _loads: tuple[tuple[int, Callable[[Any], Any]], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", columns_of(self.row))
         checks = tuple((c.name, _CHECKS[c.postgres_type]) for c in self.columns if c.postgres_type in _CHECKS)
         object.__setattr__(self, "_checks", checks)
+        object.__setattr__(self, "_loads", tuple((i, c.load) for i, c in enumerate(self.columns) if c.load is not None))
         object.__setattr__(self, "values", _getter([c.name for c in self.columns]))
         missing = set(self.key) - {c.name for c in self.columns}
         if missing:
@@ -162,10 +164,10 @@ class Table(Generic[R]):
                 check(value)
 
     def load(self, record: Iterable[Any]) -> R:
-        values = (
-            value if c.load is None or value is None else c.load(value)
-            for c, value in zip(self.columns, record, strict=True)
-        )
+        values = list(record)
+        for index, load in self._loads:
+            if values[index] is not None:
+                values[index] = load(values[index])
         return self.row(*values)
 
     def select_sql(self, name: str) -> str:

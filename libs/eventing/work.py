@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
 from asyncpg import Record
@@ -30,9 +30,8 @@ class Fold(Generic[S]):
     evolve: Callable[[S | None, Any], S]
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """An event with its identity (source, subject, version)."""
+class Recorded(NamedTuple):
+    """An event with its identity (source, subject, version). A tuple: one is made for every event read."""
 
     event: Any  # an Event; handlers are registered by its class and name it in their own signature
     event_id: UUID
@@ -295,7 +294,7 @@ class Work:
             "correlationid": self.context.correlation_id,
             "causationid": self.context.causation_id,
         }
-        return to_json({name: value for name, value in meta.items() if value}).decode()
+        return to_json(meta).decode()
 
     def _name(self, table: Table[Any] | Counters[Any]) -> str:
         return self._names.get(table.name, table.name)
