@@ -99,7 +99,7 @@ SERVICES = (
         (
             "/webhooks/stripe",
             "/payments/*",
-            "/operations/*",
+            "/operations*",
             "/campaigns/{id}/ledger",
             "/campaigns/{id}/statement*",
         ),
@@ -144,6 +144,9 @@ STRIPE_SANDBOX = Part(
         "STRIPE_SANDBOX_API_KEY": "{stripe_api_key}",
         "STRIPE_SANDBOX_WEBHOOK_URL": "{stripe_webhook_url}",
         "STRIPE_SANDBOX_WEBHOOK_SECRET": "{stripe_webhook_secret}",
+        # Only those that the payment service acts on: each hold makes three.
+        "STRIPE_SANDBOX_WEBHOOK_EVENTS": "payment_intent.amount_capturable_updated,payment_intent.succeeded,"
+        "payment_intent.payment_failed,payment_intent.canceled",
         "STRIPE_SANDBOX_PUBLIC_URL": "{stripe_sandbox_public_url}",
     },
     ready_path="/sandbox",
