@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _failed(console: Console, code: int, message: str) -> int:
-    console.print(message, style="red", markup=False)
+    console.print(message, style="red", markup=False, soft_wrap=True)
     return code
 
 
@@ -106,7 +106,7 @@ def _platform(console: Console) -> Iterator[Platform]:
 def _teller(console: Console) -> progress.Teller:
     """Steps are printed above the moving table, or as plain lines."""
     began = time.monotonic()
-    return lambda line: console.print(f"  {time.monotonic() - began:5.1f} s  {line}", markup=False)
+    return lambda line: console.print(f"  {time.monotonic() - began:5.1f} s  {line}", markup=False, soft_wrap=True)
 
 
 async def _play(performance: Performance, console: Console) -> int:
@@ -125,7 +125,7 @@ def _verdict(console: Console, platform_: Platform, made: Sequence[Claim]) -> in
         return 0
     console.print(f"\n{len(broken)} of {len(made)} checks do not hold:", style="red")
     for claim in broken[:SHOWN_MAX]:
-        console.print(f"  {claim}", markup=False)
+        console.print(f"  {claim}", markup=False, soft_wrap=True)
     if isinstance(platform_, LocalPlatform):
         console.print(f"Logs: {platform_.logs}", markup=False)
     return FAILED
