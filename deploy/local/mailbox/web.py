@@ -25,12 +25,13 @@ Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 
 def application(mailbox: Mailbox) -> FastAPI:
     app = FastAPI(title="Groundswell local mailbox", docs_url="/docs", redoc_url=None)
-    _serve_json(app, mailbox)
+    _serve_messages(app, mailbox)
+    _serve_counts(app, mailbox)
     _serve_pages(app, mailbox)
     return app
 
 
-def _serve_json(app: FastAPI, mailbox: Mailbox) -> None:
+def _serve_messages(app: FastAPI, mailbox: Mailbox) -> None:
     @app.get("/messages")
     async def messages(to: str = "", subject: str = "", header: str = "", limit: Limit = 50) -> list[Summary]:
         return list(itertools.islice(mailbox.find(Filter(to, subject, header)), limit))
@@ -46,6 +47,12 @@ def _serve_json(app: FastAPI, mailbox: Mailbox) -> None:
             "html": part(parsed, "html"),
         }
 
+    @app.delete("/messages", status_code=204)
+    async def clear() -> None:
+        mailbox.clear()
+
+
+def _serve_counts(app: FastAPI, mailbox: Mailbox) -> None:
     @app.get("/count")
     async def count(to: str = "", subject: str = "", header: str = "") -> dict[str, int]:
         """`messages`: different ones; `deliveries`: all that came; `repeated`: those that came again."""
@@ -65,10 +72,6 @@ def _serve_json(app: FastAPI, mailbox: Mailbox) -> None:
 
         keys = (key(found) for found in mailbox.find(Filter(to, subject, header)))
         return dict(Counter(value for value in keys if value is not None).most_common(PAGE_MAX))
-
-    @app.delete("/messages", status_code=204)
-    async def clear() -> None:
-        mailbox.clear()
 
     @app.get("/health/ready")
     async def ready() -> dict[str, str]:
