@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from analytics.app import HOUSE
 from faststream.rabbit import Channel, QueueType, RabbitBroker, RabbitQueue
 from pydantic import BaseModel
 
 import analytics
+from analytics.app import HOUSE
 from bench.broker import publish
 from bench.facts import on_the_wire, pledges
 from bench.row import Figure, Ground, Row
