@@ -28,6 +28,7 @@ from deploy.local.issuer import Issuer
 from eventing.database import connect_pool
 
 CLIENTS: Final = 64
+REPLICAS: Final = int(__import__("os").environ.get("REPL", "1"))
 PLEDGES: Final = 12_000
 WARM_UP: Final = 500
 PGBENCH_SECONDS: Final = 5
@@ -119,10 +120,10 @@ def placements(campaign: CampaignLaunched, issuer: Issuer, count: int) -> list[C
     return [Call("POST", path, issuer.mint(new_id(), ["backer"], 3600), body) for _ in range(count)]
 
 
-async def wait_until_open(base: str, calls: Sequence[Call]) -> None:
+async def wait_until_open(bases: Sequence[str], calls: Sequence[Call]) -> None:
     """The service has heard of the campaign: the first placement is accepted."""
     for call in calls:
-        answers = await run(base, [call], connections=1)
+        answers = await run(bases, [call], connections=1)
         if answers.statuses == {201: 1}:
             return
         await asyncio.sleep(0.1)
@@ -134,14 +135,14 @@ async def measure(ground: Ground) -> Figure:
     provisioned = ground.provisioned
     baseline = await textbook(ground)
     campaign = launched(PLEDGES + WARM_UP + 100)
-    async with running_service(ground, "pledge") as service:
+    async with running_service(ground, "pledge", REPLICAS) as service:
         message = b"[" + on_the_wire(campaign, 1).encode() + b"]"
         await publish(provisioned.broker_urls["campaign"], "events", [(campaign.type, message)])
-        await wait_until_open(service.base, placements(campaign, service.issuer, 50))
-        await run(service.base, placements(campaign, service.issuer, WARM_UP), connections=CLIENTS)
+        await wait_until_open(service.bases, placements(campaign, service.issuer, 50))
+        await run(service.bases, placements(campaign, service.issuer, WARM_UP), connections=CLIENTS)
         calls = placements(campaign, service.issuer, PLEDGES)
         started, cpu = time.perf_counter(), time.process_time()
-        answers = await run(service.base, calls, connections=CLIENTS)
+        answers = await run(service.bases, calls, connections=CLIENTS)
         seconds = time.perf_counter() - started
         load_cpu = (time.process_time() - cpu) / seconds
     assert answers.statuses == {201: PLEDGES}, answers.statuses

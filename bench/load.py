@@ -43,13 +43,19 @@ class Answers:
         return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
 
 
-async def run(base: str, calls: Sequence[Call], *, connections: int) -> Answers:
-    """Send all calls over so many connections, one at a time on each; every answer is read to its end."""
-    address = urlsplit(base)
-    host, port = address.hostname or "127.0.0.1", address.port or 80
-    waiting = iter([call.encoded(address.netloc) for call in calls])
+async def run(bases: Sequence[str], calls: Sequence[Call], *, connections: int) -> Answers:
+    """Send all calls over so many connections, one at a time on each; every answer is read to its end.
+
+    The connections are dealt out to the replicas' addresses in turn.
+    """
+    addresses = [urlsplit(base) for base in bases]
+    waiting = iter([call.encoded(addresses[0].netloc) for call in calls])
     answers = Answers()
-    await asyncio.gather(*(_client(host, port, waiting, answers) for _ in range(min(connections, len(calls)))))
+    clients = []
+    for number in range(min(connections, len(calls))):
+        address = addresses[number % len(addresses)]
+        clients.append(_client(address.hostname or "127.0.0.1", address.port or 80, waiting, answers))
+    await asyncio.gather(*clients)
     return answers
 
 

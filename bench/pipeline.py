@@ -92,7 +92,7 @@ async def steady(base: str, calls: Sequence[Call], accepted: list[int]) -> Answe
     whole = Answers()
 
     async def send(one: Sequence[Call]) -> None:
-        answers = await run(base, one, connections=CONNECTIONS)
+        answers = await run([base], one, connections=CONNECTIONS)
         whole.statuses.update(answers.statuses)
         whole.milliseconds += answers.milliseconds
         accepted.append(answers.statuses[201])
@@ -138,7 +138,7 @@ async def wait_until_open(platform: LocalPlatform, campaign_id: str) -> None:
     """The pledge service has heard of the launch."""
     for _ in range(100):
         (call,) = placements(platform, campaign_id, 1)
-        if (await run(platform.addresses.gateway, [call], connections=1)).statuses == {201: 1}:
+        if (await run([platform.addresses.gateway], [call], connections=1)).statuses == {201: 1}:
             return
         await asyncio.sleep(0.1)
     msg = "the campaign does not open"

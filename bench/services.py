@@ -17,9 +17,10 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Service:
-    base: str
+    """Its replicas' addresses, and who signs tokens for it."""
+
+    bases: tuple[str, ...]
     issuer: Issuer
-    pid: int
 
 
 def free_port() -> int:
@@ -30,16 +31,15 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def running_service(ground: Ground, name: str) -> AsyncIterator[Service]:
-    """`<name> migrate`, then `<name> serve` until the block ends."""
+async def running_service(ground: Ground, name: str, replicas: int = 1) -> AsyncIterator[Service]:
+    """`<name> migrate`, then `<name> serve`, once for each replica, until the block ends."""
     run = ground.servers.run
-    port, issuer_port = free_port(), free_port()
-    base, issuer_base = f"http://{HOST}:{port}", f"http://{HOST}:{issuer_port}"
+    ports, issuer_port = [free_port() for _ in range(replicas)], free_port()
+    issuer_base = f"http://{HOST}:{issuer_port}"
     directory = run.path / "issuer"
     environment = {
         "GROUNDSWELL_DATABASE_URL": ground.provisioned.database_urls[name],
         "GROUNDSWELL_BROKER_URL": ground.provisioned.broker_urls[name],
-        "GROUNDSWELL_HTTP_PORT": str(port),
         "GROUNDSWELL_JWKS_URL": f"{issuer_base}/.well-known/jwks.json",
         "GROUNDSWELL_JWT_ISSUER": JWT_ISSUER,
         "GROUNDSWELL_JWT_AUDIENCE": JWT_AUDIENCE,
@@ -56,11 +56,19 @@ async def running_service(ground: Ground, name: str) -> AsyncIterator[Service]:
         {"ISSUER_HTTP_PORT": str(issuer_port), "ISSUER_DIRECTORY": str(directory)},
         ready_url=f"{issuer_base}/.well-known/jwks.json",
     )
-    service = run.process(name, [program, "serve"], environment, ready_url=f"{base}/health/ready")
+    services = [
+        run.process(
+            f"{name}-{port}",
+            [program, "serve"],
+            environment | {"GROUNDSWELL_HTTP_PORT": str(port)},
+            ready_url=f"http://{HOST}:{port}/health/ready",
+        )
+        for port in ports
+    ]
     try:
-        await asyncio.to_thread(issuer.start)
-        await asyncio.to_thread(service.start)
-        yield Service(base, Issuer(directory), service.pid)
+        for process in (issuer, *services):
+            await asyncio.to_thread(process.start)
+        yield Service(tuple(f"http://{HOST}:{port}" for port in ports), Issuer(directory))
     finally:
-        await asyncio.to_thread(service.stop)
-        await asyncio.to_thread(issuer.stop)
+        for process in (*services, issuer):
+            await asyncio.to_thread(process.stop)

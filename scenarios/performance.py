@@ -19,7 +19,7 @@ from scenarios.people import Person, cast
 from scenarios.play import Play
 from scenarios.player import Player
 
-CATCH_UP_SECONDS: Final = 30.0  # For payout, mails and dashboards after the settlement; usually two or three.
+CATCH_UP_SECONDS: Final = 45.0  # For payout, mails and dashboards after the settlement; usually two or three.
 ROUND_SECONDS: Final = 0.5
 EASY_PACE: Final = 60  # Contacts a second. An idle machine with two cores does several times as many.
 STRETCH_MAX: Final = 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 
@@ -12,6 +12,7 @@ from deploy.local.provision import Provisioned, drop, namespaces, provision
 from deploy.local.servers import Servers, backing_servers
 
 TEST_PREFIX = "test_"
+FAILED_REQUEST = "request_failed"  # what the door logs (eventing.http)
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +40,17 @@ async def provisioned(servers: Servers) -> AsyncIterator[Provisioned]:
         yield await provision(servers.backing, namespace)
     finally:
         await drop(servers.backing, namespace)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A 5xx in a test's log fails the test: a service has a bug, even if the test did not look there.
+
+    503 for a server that is away is not logged like this. The marker `provokes_5xx` is for tests of the 500 itself.
+    """
+    report = yield
+    told = report.capstdout + report.capstderr
+    if report.passed and FAILED_REQUEST in told and item.get_closest_marker("provokes_5xx") is None:
+        report.outcome = "failed"
+        report.longrepr = f"a request ended with a 5xx: look for {FAILED_REQUEST} in the captured output"
+    return report

@@ -14,9 +14,9 @@ from eventing.house import House, Rooms
 from eventing.runtime import Job, Runtime
 from eventing.settings import HttpAddress, ServiceSettings
 from notifier.api import router
-from notifier.gateway import MailServer, SmtpConnection
+from notifier.gateway import TIMEOUT_SECONDS, MailServer, SmtpConnection
 from notifier.handlers import DEFINITION
-from notifier.jobs import AddressWatch, FanOuts, Sender, jobs
+from notifier.jobs import LEASE_TIMEOUTS, AddressWatch, FanOuts, Sender, jobs
 from notifier.letters import Letters
 
 WEEK_SECONDS: Final = 7 * 86_400
@@ -40,6 +40,12 @@ class Settings(ServiceSettings):
         False, description="TLS from the first byte (port 465); else STARTTLS where the server offers it"
     )
     smtp_connections: int = Field(4, ge=1, le=50, description="Connections kept open to it by one replica")
+    smtp_timeout_seconds: float = Field(
+        TIMEOUT_SECONDS,
+        gt=0,
+        le=60,
+        description="For one answer of it; what a killed replica held waits 12 of these",
+    )
     mail_from: Annotated[str, AfterValidator(_mailbox)] = Field(description="Sender of all mail: Name <address@domain>")
     public_url: HttpAddress = Field(description="Address of the gateway, for the links in mails")
     contact_patience_seconds: int = Field(
@@ -49,7 +55,14 @@ class Settings(ServiceSettings):
 
 def _mail_server(settings: Settings) -> MailServer:
     password = settings.smtp_password.get_secret_value() if settings.smtp_password else None
-    return MailServer(settings.smtp_host, settings.smtp_port, settings.smtp_username, password, settings.smtp_tls)
+    return MailServer(
+        settings.smtp_host,
+        settings.smtp_port,
+        settings.smtp_username,
+        password,
+        settings.smtp_tls,
+        settings.smtp_timeout_seconds,
+    )
 
 
 @asynccontextmanager
@@ -57,12 +70,13 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
     server = _mail_server(settings)
     connections = [SmtpConnection(server) for _ in range(settings.smtp_connections)]
     letters = Letters(settings.mail_from, settings.public_url)
+    lease_seconds = LEASE_TIMEOUTS * settings.smtp_timeout_seconds
     patience = timedelta(seconds=settings.contact_patience_seconds)
 
     def timers(runtime: Runtime) -> Iterable[Job]:
         return jobs(
             FanOuts(runtime.pool, runtime.clock),
-            Sender(runtime.pool, runtime.clock, letters, connections, patience),
+            Sender(runtime.pool, runtime.clock, letters, connections, patience, lease_seconds),
             AddressWatch(runtime.pool, runtime.clock),
         )
 

@@ -44,6 +44,7 @@ class MailServer:
     username: str | None = None
     password: str | None = None
     tls: bool = False
+    timeout_seconds: float = TIMEOUT_SECONDS
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class SmtpConnection:
             username=server.username,
             password=server.password,
             use_tls=server.tls,
-            timeout=TIMEOUT_SECONDS,
+            timeout=server.timeout_seconds,
         )
         try:
             await smtp.connect()

@@ -18,14 +18,17 @@ from eventing.database import Pool
 from eventing.runtime import Job
 from notifier import domain, queries
 from notifier.domain import Status, Verdict
-from notifier.gateway import CutOffError, DeferredError, RefusedError, ServerAwayError, SmtpConnection
+from notifier.gateway import TIMEOUT_SECONDS, CutOffError, DeferredError, RefusedError, ServerAwayError, SmtpConnection
 from notifier.letters import IncompleteError, Letters
 from notifier.queries import Due, NoticeKey
 
 FAN_OUT_BATCH_MAX: Final = 500  # A transaction of some 10 ms: 200 000 recipients hold nobody up.
 SEND_BATCH_MAX: Final = 50  # After a crash at most these are in doubt, and go out again.
 SKIP_BATCH_MAX: Final = 500
-LEASE_SECONDS: Final = 120  # Mails are begun in the first half of it; the last has the other half to end.
+# In time-outs of one answer of the mail server. Mails are begun in the first half of a lease; the last has the other
+# half to end, and takes four or five answers.
+LEASE_TIMEOUTS: Final = 12
+LEASE_SECONDS: Final = LEASE_TIMEOUTS * TIMEOUT_SECONDS
 AWAY_SECONDS_MIN: Final = 0.2
 AWAY_SECONDS_MAX: Final = 30.0  # How late mail may be after the mail server has come back.
 EVERY_SECONDS: Final = 0.2
@@ -82,6 +85,7 @@ class Sender:
     letters: Letters
     connections: Sequence[SmtpConnection]
     patience: timedelta  # how long a notice waits for an address
+    lease_seconds: float = LEASE_SECONDS
     _verdicts: list[tuple[UUID, NoticeKey, Verdict]] = field(default_factory=list)  # made, and not recorded yet
     _failures: int = 0  # rounds in a row that found the mail server away
     _stopping: bool = False
@@ -90,7 +94,7 @@ class Sender:
         """One batch. Returns whether there may be more at once."""
         await self._record()
         lease, now = new_id(), await _now(self.pool, self.clock)
-        until = now + timedelta(seconds=LEASE_SECONDS)
+        until = now + timedelta(seconds=self.lease_seconds)
         leased = await queries.lease_due(self.pool, now, until, lease, SEND_BATCH_MAX)
         if not leased:
             return False
@@ -108,7 +112,7 @@ class Sender:
     async def _deliver(self, leased: Sequence[Due], lease: UUID, now: datetime) -> bool:
         """Send a batch and record it. Returns whether the mail server is away."""
         queue = deque(leased)
-        ends_at = time.monotonic() + LEASE_SECONDS / 2
+        ends_at = time.monotonic() + self.lease_seconds / 2
         workers = (self._work(connection, queue, lease, now, ends_at) for connection in self.connections)
         away = any(await asyncio.gather(*workers))
         for due in queue:

@@ -17,6 +17,7 @@ def platform() -> Iterator[LocalPlatform]:
         "GROUNDSWELL_MIN_CAMPAIGN_SECONDS": str(DEADLINE_SECONDS_MIN),
         # What a killed payment worker was at waits for its lease, which is some of these time-outs.
         "GROUNDSWELL_STRIPE_TIMEOUT_SECONDS": "2",
+        "GROUNDSWELL_SMTP_TIMEOUT_SECONDS": "2",  # the same for the mails of a killed notifier
     }
     with start("acceptance", settings=settings) as started:
         yield started

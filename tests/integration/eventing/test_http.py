@@ -251,6 +251,7 @@ class TestFailure:
         assert_problem(response, 503, "unavailable")
         assert response.headers["retry-after"] == "1"
 
+    @pytest.mark.provokes_5xx
     @pytest.mark.parametrize("how", ["query", "bug"])
     async def test_a_bug_gives_500_and_tells_nothing_of_the_inside(self, http: httpx.AsyncClient, how: str) -> None:
         response = await http.get(f"/fails/{how}")
