@@ -15,6 +15,7 @@ from bench import consume, intake, pipeline, rebuild, relay
 from bench.row import Figure, Ground, Result, Row, median
 from deploy.local.provision import drop, provision
 from deploy.local.servers import Servers, backing_servers
+from eventing.service import collect_less
 
 ROWS = (intake.ROW, consume.ROW, relay.ROW, rebuild.ROW, pipeline.PIPELINE, pipeline.MEMORY)
 RESULTS = Path(__file__).parent / "results.json"
@@ -26,6 +27,7 @@ async def measure(servers: Servers, row: Row) -> Result:
     figures: list[Figure] = []
     for number in range(1, row.runs + 1):
         started = time.monotonic()
+        collect_less()  # as every service does; the baselines get it as well
         provisioned = await provision(servers.backing, f"bench_{uuid.uuid4().hex[:8]}")
         try:
             figures.append(await row.measure(Ground(servers, provisioned)))
@@ -64,7 +66,7 @@ def main(names: list[str]) -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
     with backing_servers("bench") as servers:
         results = [uvloop.run(measure(servers, row)) for row in [known[name] for name in names] or ROWS]
-    console.print(table(results))
+    Console(width=160).print(table(results))  # wide: a row is one line also where the output goes to a file
     RESULTS.write_text(json.dumps([r.as_json() for r in results], indent=2) + "\n")
     console.print(f"written to {RESULTS.relative_to(Path.cwd())}" if RESULTS.is_relative_to(Path.cwd()) else RESULTS)
     return 0

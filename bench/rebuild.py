@@ -30,7 +30,7 @@ from eventing.group_commit import GroupCommit
 from eventing.rebuild import rebuild
 
 SERVICE: Final = "analytics"
-PLEDGES: Final = 30_000
+PLEDGES: Final = 20_000
 CHUNK: Final = 500
 PAGE: Final = 5_000
 

@@ -212,7 +212,7 @@ async def serve(settings: S, build: Build[S]) -> None:
             ),
             stopping,
         )
-        _collect_less()
+        collect_less()
         await server.serve()
     logger.info("stopped")
 
@@ -240,7 +240,7 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _collect_less() -> None:
+def collect_less() -> None:
     """What is there at start lives for ever: take it out of every later collection, and collect less often."""
     gc.collect()
     gc.freeze()
