@@ -11,13 +11,13 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import consume, intake, pipeline, rebuild, relay
+from bench import consume, intake, neighbours, pipeline, rebuild, relay
 from bench.row import Figure, Ground, Result, Row, median
 from deploy.local.provision import drop, provision
 from deploy.local.servers import Servers, backing_servers
 from eventing.service import collect_less
 
-ROWS = (intake.ROW, consume.ROW, relay.ROW, rebuild.ROW, pipeline.PIPELINE, pipeline.MEMORY)
+ROWS = (intake.ROW, neighbours.ROW, consume.ROW, relay.ROW, rebuild.ROW, pipeline.PIPELINE, pipeline.MEMORY)
 RESULTS = Path(__file__).parent / "results.json"
 
 console = Console()
@@ -63,7 +63,7 @@ def main(names: list[str]) -> int:
     if unknown:
         console.print(f"There is no row {', '.join(unknown)}. Rows: {', '.join(known)}.")
         return 2
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))  # rows make faults on purpose
     with backing_servers("bench") as servers:
         results = [uvloop.run(measure(servers, row)) for row in [known[name] for name in names] or ROWS]
     Console(width=160).print(table(results))  # wide: a row is one line also where the output goes to a file

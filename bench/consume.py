@@ -29,7 +29,7 @@ from eventing.relay import MESSAGE_EVENTS_MAX
 from eventing.topology import declare
 
 SERVICE: Final = "analytics"
-PLEDGES: Final = 30_000
+PLEDGES: Final = 20_000
 BASELINE_EVENTS: Final = 10_000
 POLL_SECONDS: Final = 0.01
 
