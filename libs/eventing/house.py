@@ -16,6 +16,7 @@ from eventing import parked, topology
 from eventing.clock import DatabaseClock
 from eventing.database import connect_pool
 from eventing.definition import Definition
+from eventing.health import database_check
 from eventing.http import build_app
 from eventing.metrics import Metrics
 from eventing.rebuild import rebuild
@@ -60,7 +61,7 @@ class House(Generic[S]):
                 settings, self.definition, clock=clock, after_commit=rooms.after_commit, metrics=Metrics(registry)
             )
             runtime = await stack.enter_async_context(core)
-            checks = {"database": runtime.database_answers, "consumer": runtime.consumer_consumes}
+            checks = {"database": database_check(runtime.pool), "consumer": runtime.consumer_consumes}
             app = build_app(
                 settings,
                 title=self.title,

@@ -50,10 +50,6 @@ class Runtime:
     _consumer: Consumer
     _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
 
-    async def database_answers(self) -> None:
-        """A readiness check: raises if the database does not answer."""
-        await self.pool.fetchval("SELECT 1")
-
     async def consumer_consumes(self) -> None:
         """A readiness check: raises unless the broker has this process's consumers."""
         if not await self._consumer.consuming():
