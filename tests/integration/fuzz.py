@@ -15,7 +15,8 @@ import requests
 import schemathesis
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
-from schemathesis.checks import FailureGroup, not_a_server_error
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
