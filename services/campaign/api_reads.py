@@ -1,7 +1,6 @@
 """What everybody may read: pages, lists, tiers, and a campaign live (DOMAIN C7, C8, H2)."""
 
 import asyncio
-import time
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -79,7 +78,7 @@ def _add_page(routes: APIRouter, pages: Pages) -> None:
         headers = {"ETag": page.etag, "Cache-Control": "no-cache"}
         if is_known(known, page.etag):
             return Response(status_code=304, headers=headers)
-        return Response(page.timed(time.time()), headers=headers, media_type="application/json")
+        return Response(page.timed(pages.clock.now()), headers=headers, media_type="application/json")
 
 
 def _add_list(routes: APIRouter, pool: Pool) -> None:

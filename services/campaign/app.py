@@ -13,6 +13,7 @@ from campaign.handlers import DEFINITION
 from campaign.jobs import MIRROR_ROUND_SECONDS, close_due, fill_mirror
 from campaign.live import REST_SECONDS, Live
 from campaign.mirror import Mirror, connect_redis
+from campaign.pages import DatabaseTime
 from campaign.queries import Pages
 from eventing.house import House, Rooms
 from eventing.runtime import Job
@@ -42,12 +43,13 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
     bounds = Bounds(settings.min_campaign_seconds, settings.max_campaign_seconds)
     async with connect_redis(settings.redis_url.get_secret_value()) as redis:
         mirror = Mirror(redis, settings.mirror_ttl_seconds)
+        clock = DatabaseTime()
         live = Live(settings.live_streams_max)
         mirror.listeners.append(live.note)
         yield Rooms(
-            routers=lambda runtime: [router(runtime, Pages(runtime.pool, mirror), live, bounds)],
+            routers=lambda runtime: [router(runtime, Pages(runtime.pool, mirror, clock), live, bounds)],
             jobs=lambda runtime: [
-                Job("close campaigns", lambda: close_due(runtime), 0),
+                Job("close campaigns", lambda: close_due(runtime, clock), 0),
                 Job("follow live", lambda: live.look(runtime.pool), REST_SECONDS),
                 Job("fill mirror", lambda: fill_mirror(runtime.pool, mirror), MIRROR_ROUND_SECONDS),
             ],

@@ -1,5 +1,6 @@
 """The public page of a campaign (DOMAIN C8): what it says, and how it is made of the tables."""
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -97,6 +98,20 @@ class TimedPage(CampaignPage):
     model_config = ConfigDict(json_schema_extra={"examples": [PAGE_EXAMPLE]})
 
     time_left_seconds: int = Field(description="Until the deadline; 0 unless active", examples=[86_400])
+
+
+@dataclass
+class DatabaseTime:
+    """The database's time between two looks at it: the time left on a page runs by the clock that closes it (C11)."""
+
+    _ahead_seconds: float = 0.0  # of this machine's clock
+
+    def note(self, now: datetime) -> None:
+        self._ahead_seconds = now.timestamp() - time.time()
+
+    def now(self) -> float:
+        """In unix seconds."""
+        return time.time() + self._ahead_seconds
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from uuid import UUID
 from campaign.domain import Campaign
 from campaign.domain_decisions import not_found
 from campaign.mirror import Mirror
-from campaign.pages import Page, read_pages
+from campaign.pages import DatabaseTime, Page, read_pages
 from campaign.projections import SHOWN
 from eventing.database import Pool
 
@@ -23,8 +23,11 @@ READ_CAMPAIGN: Final = "SELECT document FROM campaign_page WHERE campaign_id = $
 class Pages:
     """Pages of campaigns, at most a blink old, and never older than what this process has committed itself."""
 
-    def __init__(self, pool: Pool, mirror: Mirror, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, pool: Pool, mirror: Mirror, clock: DatabaseTime, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._pool = pool
+        self.clock = clock
         self._mirror = mirror
         self._monotonic = monotonic
         self._recent: dict[UUID, tuple[float, asyncio.Task[Page | None]]] = {}
