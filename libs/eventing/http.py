@@ -269,6 +269,9 @@ def _route(scope: Scope) -> str:
     return getattr(scope.get("route"), "path", "unmatched")
 
 
+_PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
+
+
 class _App(FastAPI):
     """FastAPI with our error documents in its OpenAPI page."""
 
@@ -306,7 +309,6 @@ def build_app(
     """
     for router in routers:
         tokens.check_declared(router)
-    reference = {"schema": {"$ref": "#/components/schemas/Problem"}}
     app = _App(
         title=title,
         version=version,
@@ -315,7 +317,7 @@ def build_app(
         openapi_url=None,
         lifespan=lifespan,
         telemetry=telemetry.of_requests(settings.otlp_endpoint),
-        responses={"4XX": {"description": "Refused", "content": {problems.MEDIA_TYPE: reference}}},
+        responses={"4XX": {"description": "Refused", "content": {problems.MEDIA_TYPE: _PROBLEM}}},
     )
     registry = registry or telemetry.new_registry()
     app.examples = api_page.answer_examples(routers)
