@@ -127,7 +127,7 @@ SERVICES = (
             "/campaigns/{id}/tiers*",
             "/campaigns/{id}/launch",
             "/campaigns/{id}/cancel",
-            "/campaigns/{id}/updates",
+            "/campaigns/{id}/updates*",
             "/campaigns/{id}/live",
         ),
         needs=("redis",),

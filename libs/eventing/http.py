@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts.ids import new_id
-from eventing import health, log, problems, telemetry, tokens
+from eventing import api_page, health, log, problems, telemetry, tokens
 from eventing.settings import ServiceSettings
 
 NESTING_MAX = 32  # Ten times what our bodies need; well below what any parser or database stumbles over.
@@ -272,10 +272,16 @@ def _route(scope: Scope) -> str:
 class _App(FastAPI):
     """FastAPI with our error documents in its OpenAPI page."""
 
+    examples: Mapping[str, list[Any]]  # of answers, by schema
+
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            schemas = super().openapi().setdefault("components", {}).setdefault("schemas", {})
+            document = super().openapi()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas["Problem"] = problems.Problem.model_json_schema()
+            api_page.list_all(document)
+            for name, examples in self.examples.items():
+                schemas[name]["examples"] = examples
         return super().openapi()
 
 
@@ -312,6 +318,7 @@ def build_app(
         responses={"4XX": {"description": "Refused", "content": {problems.MEDIA_TYPE: reference}}},
     )
     registry = registry or telemetry.new_registry()
+    app.examples = api_page.answer_examples(routers)
     app.add_middleware(
         Door,
         body_bytes_max=settings.http_body_bytes_max,

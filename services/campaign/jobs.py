@@ -7,7 +7,7 @@ from typing import Final
 
 from campaign.domain_commands import CloseCampaign
 from campaign.mirror import Mirror
-from campaign.pages import read_pages
+from campaign.pages import DatabaseTime, read_pages
 from contracts.ids import CampaignId
 from eventing.database import Pool
 from eventing.runtime import Runtime
@@ -26,7 +26,7 @@ READ_NEXT: Final = """
 """
 
 
-async def close_due(runtime: Runtime) -> bool:
+async def close_due(runtime: Runtime, time_of_day: DatabaseTime) -> bool:
     """One round: close what is due by the database clock, then sleep until the next deadline.
 
     Which campaigns are due is only a hint here; each is decided anew in its stream, on every replica alike.
@@ -34,6 +34,7 @@ async def close_due(runtime: Runtime) -> bool:
     """
     async with runtime.pool.acquire() as connection:
         now = await runtime.clock.now(connection)
+        time_of_day.note(now)
         following = await connection.fetch(READ_NEXT, AT_ONCE_MAX)
     due = [CloseCampaign(CampaignId(row["campaign_id"])) for row in following if row["deadline"] <= now]
     if due:

@@ -45,12 +45,18 @@ _MORE: dict[type[PledgeFact], dict[str, Any]] = {
 }
 
 
-def life(campaign_id: UUID, minor: int, *facts: type[PledgeFact], tier_id: UUID | None = None) -> list[Fact]:
+def life(
+    campaign_id: UUID,
+    minor: int,
+    *facts: type[PledgeFact],
+    tier_id: UUID | None = None,
+    backer_id: UUID | None = None,
+) -> list[Fact]:
     """One pledge to which these things happen, in this order."""
     about: dict[str, Any] = {
         "pledge_id": PledgeId(new_id()),
         "campaign_id": CampaignId(campaign_id),
-        "backer_id": PersonId(new_id()),
+        "backer_id": PersonId(backer_id or new_id()),
         "tier_id": None if tier_id is None else TierId(tier_id),
         "amount": Money(amount=minor, currency="EUR"),
         "country": "DE",

@@ -53,6 +53,15 @@ async def test_overdue_campaigns_close_at_once_after_a_standstill(site: Site) ->
                 await closing(service, path)
 
 
+async def test_the_time_left_runs_by_the_clock_that_closes(site: Site) -> None:
+    ahead = DatabaseClock(offset=timedelta(hours=20))
+    async with site.running(ahead) as service:
+        creator = service.creator()
+        path = await creator.launches(deadline=(datetime.now(UTC) + timedelta(hours=24)).isoformat())
+        left = (await creator.page(path))["time_left_seconds"]
+        assert 3 * 3_600 < left <= 4 * 3_600
+
+
 @pytest.mark.parametrize(
     ("ahead", "expected"),
     [(timedelta(milliseconds=20), 0.02), (timedelta(days=1), SLEEP_SECONDS_MAX), (None, SLEEP_SECONDS_MAX)],
