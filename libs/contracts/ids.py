@@ -13,6 +13,7 @@ TierId = NewType("TierId", UUID)
 PoolId = NewType("PoolId", UUID)
 PledgeId = NewType("PledgeId", UUID)
 PersonId = NewType("PersonId", UUID)
+ChangeId = NewType("ChangeId", UUID)
 EventId = NewType("EventId", UUID)
 OperationId = NewType("OperationId", UUID)
 

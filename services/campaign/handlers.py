@@ -27,6 +27,7 @@ from contracts.pledge import (
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
+    PledgeChanged,
     PledgeDeclined,
     PledgeDropped,
     PledgeFact,
@@ -44,6 +45,7 @@ C = TypeVar("C")
 _COUNTS: dict[type[PledgeFact], tuple[bool, bool]] = {
     PledgePlaced: (False, True),
     PledgeAuthorized: (True, True),
+    PledgeChanged: (True, True),
     PledgeCaptured: (True, True),
     PledgeCaptureFailed: (False, True),
     PledgeDeclined: (False, False),

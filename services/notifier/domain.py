@@ -21,6 +21,7 @@ from contracts.pledge import (
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
+    PledgeChanged,
     PledgeDeclined,
     PledgeDropped,
     PledgeFact,
@@ -61,6 +62,7 @@ class Standing(StrEnum):
 STANDING_AFTER: Final[dict[type[PledgeFact], Standing]] = {
     PledgePlaced: Standing.PENDING,
     PledgeAuthorized: Standing.AUTHORIZED,
+    PledgeChanged: Standing.AUTHORIZED,
     PledgeCaptured: Standing.CAPTURED,
     PledgeCaptureFailed: Standing.OWING,
     PledgeVoided: Standing.VOIDED,
@@ -216,6 +218,7 @@ def backing(before: Backing | None, fact: PledgeFact, version: int) -> Backing:
     """Every fact about a pledge carries all of it, so one that was overtaken has nothing to add."""
     if before is not None and version <= before.version:
         return before
+    charged = isinstance(fact, PledgeChanged) and fact.hold_id is None  # a change in keep-it-all
     return Backing(
         pledge_id=fact.pledge_id,
         campaign_id=fact.campaign_id,
@@ -223,7 +226,7 @@ def backing(before: Backing | None, fact: PledgeFact, version: int) -> Backing:
         tier_id=fact.tier_id,
         amount_minor=fact.amount.amount,
         currency=fact.amount.currency,
-        standing=STANDING_AFTER[type(fact)],
+        standing=Standing.CAPTURED if charged else STANDING_AFTER[type(fact)],
         version=version,
     )
 

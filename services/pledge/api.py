@@ -1,31 +1,24 @@
 """The pledge's HTTP door (DOMAIN P1, P4, P7, P10, H1 to H4)."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic_core import to_json
 
 from contracts.ids import CampaignId, PledgeId, TierId, new_id
 from contracts.money import Money
-from eventing.definition import Answer
 from eventing.group_commit import Idempotency
 from eventing.http import IdempotencyKey, command_fingerprint
 from eventing.runtime import Runtime
-from eventing.tokens import Principal, Role, require
-from pledge import queries
+from pledge import api_change, queries
+from pledge.api_answers import Backer, json_answer
 from pledge.bodies import PageLinks, PledgeAnswer, PledgeBody, PledgePage, ShownPledge
-from pledge.domain import UNDECIDED
 from pledge.domain_decisions import CancelPledge, PlacePledge
-from pledge.domain_refusals import PledgeUnknown
 from pledge.hints import PoolHints
-from pledge.tables import PledgeView
 
 PAGE_MAX: Final = 100
 PAGE_DEFAULT: Final = 20
 
-Backer = Annotated[Principal, require(Role.BACKER)]
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     401: {"description": "No token, or one that does not hold"},
     403: {"description": "Not a backer's token"},
@@ -45,6 +38,7 @@ _CANCELLED: Final[dict[int | str, dict[str, Any]]] = {
 def router(runtime: Runtime, lease_seconds: int) -> APIRouter:
     routes = APIRouter(tags=["pledges"], responses=_PROBLEMS)
     _add_commands(routes, runtime, lease_seconds)
+    api_change.add_routes(routes, runtime, lease_seconds)
     _add_queries(routes, runtime)
     return routes
 
@@ -68,7 +62,7 @@ def _add_commands(routes: APIRouter, runtime: Runtime, lease_seconds: int) -> No
         )
         fingerprint = command_fingerprint("POST", f"/campaigns/{campaign_id}/pledges", body)
         answer = await runtime.commit.execute(command, idempotency=Idempotency(backer.person_id, key, fingerprint))
-        return _json(answer, 201, {"Location": answer["links"]["self"]})
+        return json_answer(answer, 201, {"Location": answer["links"]["self"]})
 
     @routes.post("/pledges/{pledge_id}/cancel", status_code=202, responses=_CANCELLED, response_model=None)
     async def cancel(pledge_id: UUID, backer: Backer, key: IdempotencyKey) -> Response:
@@ -78,18 +72,10 @@ def _add_commands(routes: APIRouter, runtime: Runtime, lease_seconds: int) -> No
             CancelPledge(PledgeId(pledge_id), backer.person_id),
             idempotency=Idempotency(backer.person_id, key, fingerprint),
         )
-        return _json(answer, 202)
+        return json_answer(answer, 202)
 
 
 def _add_queries(routes: APIRouter, runtime: Runtime) -> None:
-    @routes.get("/pledges/{pledge_id}")
-    async def read(pledge_id: UUID, backer: Backer) -> ShownPledge:
-        """One of the backer's own pledges."""
-        row = await queries.pledge(runtime.pool, pledge_id, backer.person_id)
-        if row is None:
-            raise PledgeUnknown("Check the id. Pledges are shown to their backers only.")
-        return _shown(row)
-
     @routes.get("/me/pledges")
     async def mine(
         backer: Backer,
@@ -97,16 +83,9 @@ def _add_queries(routes: APIRouter, runtime: Runtime) -> None:
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
     ) -> PledgePage:
         """The backer's pledges, newest first."""
-        rows = await queries.pledges_of(runtime.pool, backer.person_id, before, limit + 1)
+        async with runtime.pool.acquire() as connection:
+            now = await runtime.clock.now(connection)
+            rows = await queries.pledges_of(connection, backer.person_id, before, limit + 1, now)
         page = rows[:limit]
-        more = f"/me/pledges?before={page[-1].pledge_id}&limit={limit}" if len(rows) > limit else None
-        return PledgePage(items=[_shown(row) for row in page], links=PageLinks(next=more))
-
-
-def _shown(row: PledgeView) -> ShownPledge:
-    return ShownPledge.of(row, undecided=row.status in UNDECIDED)
-
-
-def _json(answer: Answer, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer as it was stored for its Idempotency-Key: it needs no second validation."""
-    return Response(to_json(answer), status, headers, "application/json")
+        more = f"/me/pledges?before={page[-1][0].pledge_id}&limit={limit}" if len(rows) > limit else None
+        return PledgePage(items=[ShownPledge.of(*row) for row in page], links=PageLinks(next=more))

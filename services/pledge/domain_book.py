@@ -10,6 +10,7 @@ from contracts.campaign import CampaignLaunched, FundingModel, PaymentStrategy, 
 from contracts.ids import CampaignId
 from contracts.money import Money
 from contracts.pledge import PledgeBookClosed
+from pledge.domain_refusals import BelowMinimum, CampaignNotOpen, CampaignUnknown, DeadlinePassed, UnknownTier, utc
 
 POLICY_SECONDS_MAX: Final = 10 * 366 * 86_400  # A longer cutoff or window means the same, and dates have an end.
 
@@ -120,3 +121,26 @@ def announce(book: Book, digest: str) -> tuple[PledgeBookClosed, ...]:
             campaign_id=campaign_id, count=book.live, total=total, digest=digest, closed_at=book.closed_at
         ),
     )
+
+
+def opened(book: Book | None, now: datetime) -> Book:
+    """The book, if it takes pledges now. Raises CampaignUnknown, CampaignNotOpen, DeadlinePassed."""
+    if book is None:
+        raise CampaignUnknown("No campaign with this id takes pledges. One that was just launched does in a moment.")
+    if book.state is BookState.CANCELLED:
+        raise CampaignNotOpen("The campaign was cancelled by its creator.")
+    if not book.takes_pledges(now):
+        deadline = utc(book.deadline)
+        raise DeadlinePassed(f"Pledges were taken until {deadline}.", deadline=deadline)
+    return book
+
+
+def check_tier(tier: Tier | None, campaign_id: UUID, amount: Money) -> None:
+    """Raises UnknownTier, BelowMinimum."""
+    if tier is None or tier.campaign_id != campaign_id:
+        raise UnknownTier(
+            "Choose one of the campaign's tiers, or none. One that was just added can be had in a moment."
+        )
+    if amount.amount < tier.minimum_minor:
+        minimum = Money(amount=tier.minimum_minor, currency=amount.currency)
+        raise BelowMinimum(f"This tier starts at {minimum}.", minimum=minimum.model_dump())

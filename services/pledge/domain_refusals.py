@@ -1,5 +1,6 @@
-"""Why a pledge is not taken, or not cancelled, in words for its backer."""
+"""Why a pledge is not taken, changed or cancelled, in words for its backer."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from eventing.refusal import Refusal
@@ -68,3 +69,34 @@ class RefundWindowOver(Refusal):
 class PledgeEnded(Refusal):
     code: ClassVar[str] = "pledge-ended"
     title: ClassVar[str] = "This pledge has ended"
+
+
+class PaymentUndecided(Refusal):
+    code: ClassVar[str] = "payment-undecided"
+    title: ClassVar[str] = "The payment of this pledge is still being decided"
+
+
+class ChangeUndecided(Refusal):
+    code: ClassVar[str] = "change-undecided"
+    title: ClassVar[str] = "A change of this pledge is still being decided"
+
+
+class PledgeChangedMeanwhile(Refusal):
+    code: ClassVar[str] = "changed-meanwhile"
+    title: ClassVar[str] = "The pledge is no longer as you have seen it"
+    status: ClassVar[int] = 412
+
+
+class AmountFixed(Refusal):
+    code: ClassVar[str] = "amount-fixed"
+    title: ClassVar[str] = "The amount of this pledge cannot be changed"
+
+
+class TooManyChanges(Refusal):
+    code: ClassVar[str] = "too-many-changes"
+    title: ClassVar[str] = "This pledge was changed too often"
+
+
+def utc(time: datetime) -> str:
+    """A time as refusals name it: RFC 3339 in UTC."""
+    return time.isoformat().replace("+00:00", "Z")

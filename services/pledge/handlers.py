@@ -13,6 +13,8 @@ from contracts.payment import (
     PaymentAuthorized,
     PaymentCaptured,
     PaymentCaptureFailed,
+    PaymentChangeAuthorized,
+    PaymentChangeDeclined,
     PaymentDeclined,
     PaymentRefunded,
     PaymentVoided,
@@ -22,9 +24,10 @@ from contracts.settlement import DropRequested
 from eventing.database import Connection
 from eventing.definition import Answer, Definition, Handler
 from eventing.work import Need, Recorded, Work
-from pledge import domain_book, domain_decisions
-from pledge.domain import BOOKED, LIVE, Pledge, counted
+from pledge import domain_book, domain_change, domain_decisions, slots
+from pledge.domain import BOOKED, Pledge, counted
 from pledge.domain_book import Book
+from pledge.domain_change import ChangePledge
 from pledge.domain_decisions import CancelPledge, PlacePledge
 from pledge.projections import PLEDGES_PROJECTION
 from pledge.tables import BOOK_STREAM, BOOKS, LIVE_PLEDGES, PLEDGE, PLEDGES, POOLS, TIERS, LivePledge
@@ -96,6 +99,18 @@ def _place_needs(command: PlacePledge) -> Iterator[Need]:
         yield POOLS, (command.pool_hint,)
 
 
+def _change(work: Work, command: ChangePledge) -> Answer:
+    pledge = domain_decisions.owned(work.stream(PLEDGE, command.pledge_id).state, command.person_id)
+    domain_change.check_seen(work.stream(PLEDGE, command.pledge_id).version, command)
+    book = _book_of(work, pledge)
+    to = domain_change.wanted(command, pledge, work.now)
+    tier = work.get(TIERS, to.tier_id) if to.tier_id else None
+    pool = slots.needed(work, pledge, tier)
+    after = _record(work, pledge, domain_change.change(pledge, to, work.now, book=book, tier=tier, pool=pool))
+    undecided = after.change is not None
+    return {**_answer(after), "version": work.stream(PLEDGE, command.pledge_id).version, "undecided": undecided}
+
+
 def _cancel(work: Work, command: CancelPledge) -> Answer:
     pledge = domain_decisions.owned(work.stream(PLEDGE, command.pledge_id).state, command.person_id)
     book = _book_of(work, pledge)
@@ -125,27 +140,16 @@ def _drop(work: Work, recorded: Recorded) -> None:
 
 
 def _record(work: Work, before: Pledge, events: Sequence[PledgeFact]) -> Pledge:
-    """Append, count it in the book, and give back what a pledge that is no longer live held."""
-    if not events:
-        return before
-    book = _book_of(work, before)
-    work.append(PLEDGE, before.pledge_id, *events)
-    after = work.stream(PLEDGE, before.pledge_id).state
-    assert after is not None
-    work.put(BOOKS, counted(book, before, after))
-    if before.status in LIVE and after.status not in LIVE:
-        _release(work, after)
-    return after
-
-
-def _release(work: Work, pledge: Pledge) -> None:
-    live = work.get(LIVE_PLEDGES, pledge.campaign_id, pledge.backer_id)
-    assert live is not None, "a live pledge has its row"
-    if live.pool_id is not None:
-        pool = work.get(POOLS, live.pool_id)
-        assert pool is not None, "a slot has its pool"
-        work.put(POOLS, replace(pool, claimed=pool.claimed - 1))
-    work.delete(LIVE_PLEDGES, pledge.campaign_id, pledge.backer_id)
+    """Append, count each event in the book, and claim and free the slots that it moves."""
+    for event in events:
+        book = _book_of(work, before)
+        work.append(PLEDGE, before.pledge_id, event)
+        after = work.stream(PLEDGE, before.pledge_id).state
+        assert after is not None
+        work.put(BOOKS, counted(book, before, after))
+        slots.follow(work, before, event, after)
+        before = after
+    return before
 
 
 def _book_of(work: Work, pledge: Pledge) -> Book:
@@ -284,9 +288,12 @@ _PAYMENT_FACTS = (
     PaymentCaptureFailed,
     PaymentVoided,
     PaymentRefunded,
+    PaymentChangeAuthorized,
+    PaymentChangeDeclined,
 )
 COMMANDS: dict[type[Any], Handler] = {
     PlacePledge: Handler(_place, _place_needs),
+    ChangePledge: Handler(_change, lambda command: _pledge_needs(command.pledge_id)),
     CancelPledge: Handler(_cancel, lambda command: _pledge_needs(command.pledge_id)),
     ExpireLease: Handler(_expire, _ending_needs),
     CancelWithCampaign: Handler(_cancel_with_campaign, _ending_needs),

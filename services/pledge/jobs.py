@@ -41,11 +41,11 @@ class Timers:
             return _seconds_until(await queries.next_deadline(connection), await self._clock.now(connection))
 
     async def expire_leases(self) -> bool:
-        """Decline what stayed undecided for too long (DOMAIN P2)."""
+        """Decline, or drop of changes, what stayed undecided for too long (DOMAIN P2)."""
         async with self._pool.acquire() as connection:
             expired = await queries.leases_run_out(connection, await self._clock.now(connection), BATCH_MAX)
         await self._execute(expired)
-        return len(expired) == BATCH_MAX
+        return len(expired) >= BATCH_MAX
 
     async def cancel_with_campaigns(self) -> bool:
         """Cancel the live pledges of cancelled campaigns (DOMAIN C10)."""

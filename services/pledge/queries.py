@@ -5,28 +5,34 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from eventing.database import Connection, Pool
+from asyncpg import Record
+
+from eventing.database import Connection
 from pledge.domain import LIVE, UNDECIDED
+from pledge.domain_options import Options, options
 from pledge.handlers import AnnounceBook, CancelWithCampaign, CloseBook, ExpireLease
-from pledge.tables import PLEDGES, PledgeView
+from pledge.tables import BOOKS, PLEDGES, PledgeView
 
 # Written out, so that the partial indexes on the same lists are used.
 _IN_LIVE: Final = ", ".join(f"'{status.value}'" for status in sorted(LIVE))
 _IN_UNDECIDED: Final = ", ".join(f"'{status.value}'" for status in sorted(UNDECIDED))
-_COLUMNS: Final = ", ".join(column.name for column in PLEDGES.columns)
+_OF_PLEDGE: Final = tuple(f"p.{column.name}" for column in PLEDGES.columns)
+_OF_BOOK: Final = tuple(f"b.{column.name}" for column in BOOKS.columns)
 
 _ONE = f"""
-    SELECT {_COLUMNS}
-    FROM pledge_view
-    WHERE pledge_id = $1
-      AND backer_id = $2
+    SELECT {", ".join(_OF_PLEDGE + _OF_BOOK)}
+    FROM pledge_view p
+    JOIN book b USING (campaign_id)
+    WHERE p.pledge_id = $1
+      AND p.backer_id = $2
 """  # noqa: S608 - names from the code
 _PAGE = f"""
-    SELECT {_COLUMNS}
-    FROM pledge_view
-    WHERE backer_id = $1
-      AND ($2::uuid IS NULL OR pledge_id < $2)
-    ORDER BY pledge_id DESC
+    SELECT {", ".join(_OF_PLEDGE + _OF_BOOK)}
+    FROM pledge_view p
+    JOIN book b USING (campaign_id)
+    WHERE p.backer_id = $1
+      AND ($2::uuid IS NULL OR p.pledge_id < $2)
+    ORDER BY p.pledge_id DESC
     LIMIT $3
 """  # noqa: S608 - names from the code
 _DUE_TO_CLOSE = """
@@ -53,6 +59,13 @@ _RUN_OUT = f"""
     ORDER BY lease_until
     LIMIT $2
 """  # noqa: S608 - names from the code
+_CHANGE_RUN_OUT = """
+    SELECT pledge_id, campaign_id, backer_id
+    FROM pledge_view
+    WHERE change_until <= $1
+    ORDER BY change_until
+    LIMIT $2
+"""
 _OF_CANCELLED = f"""
     SELECT pledge_id, campaign_id, backer_id
     FROM pledge_view
@@ -62,15 +75,26 @@ _OF_CANCELLED = f"""
 """  # noqa: S608 - names from the code
 
 
-async def pledge(pool: Pool, pledge_id: UUID, backer_id: UUID) -> PledgeView | None:
-    """A pledge, if it is this backer's."""
-    row = await pool.fetchrow(_ONE, pledge_id, backer_id)
-    return PLEDGES.load(row) if row else None
+async def pledge(
+    connection: Connection, pledge_id: UUID, backer_id: UUID, now: datetime
+) -> tuple[PledgeView, Options] | None:
+    """A pledge, if it is this backer's, and what may be done with it at this time."""
+    row = await connection.fetchrow(_ONE, pledge_id, backer_id)
+    return _with_options(row, now) if row else None
 
 
-async def pledges_of(pool: Pool, backer_id: UUID, before: UUID | None, limit: int) -> Sequence[PledgeView]:
+async def pledges_of(
+    connection: Connection, backer_id: UUID, before: UUID | None, limit: int, now: datetime
+) -> Sequence[tuple[PledgeView, Options]]:
     """A backer's pledges, newest first, from before the pledge `before` on."""
-    return [PLEDGES.load(row) for row in await pool.fetch(_PAGE, backer_id, before, limit)]
+    return [_with_options(row, now) for row in await connection.fetch(_PAGE, backer_id, before, limit)]
+
+
+def _with_options(row: Record, now: datetime) -> tuple[PledgeView, Options]:
+    values = tuple(row)
+    view, book = PLEDGES.load(values[: len(_OF_PLEDGE)]), BOOKS.load(values[len(_OF_PLEDGE) :])
+    changing = view.change_until is not None
+    return view, options(view.status, view.placed_at, changing=changing, book=book, now=now)
 
 
 async def due_to_close(connection: Connection, now: datetime, limit: int) -> list[CloseBook]:
@@ -87,7 +111,9 @@ async def next_deadline(connection: Connection) -> datetime | None:
 
 
 async def leases_run_out(connection: Connection, now: datetime, limit: int) -> list[ExpireLease]:
-    return [ExpireLease(*row) for row in await connection.fetch(_RUN_OUT, now, limit)]
+    """Of pledges and of changes; up to `limit` of each."""
+    rows = [*await connection.fetch(_RUN_OUT, now, limit), *await connection.fetch(_CHANGE_RUN_OUT, now, limit)]
+    return [ExpireLease(*row) for row in rows]
 
 
 async def live_of_cancelled(connection: Connection, limit: int) -> list[CancelWithCampaign]:

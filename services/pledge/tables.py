@@ -13,12 +13,16 @@ from pledge.domain_book import Book, Pool, Tier
 
 @dataclass(frozen=True)
 class LivePledge:
-    """A backer's one live pledge to a campaign (DOMAIN P4), and the pool that it has a slot of."""
+    """A backer's one live pledge to a campaign (DOMAIN P4), and the pools that it has a slot of.
+
+    Two only while a change to a tier of another pool is undecided (DOMAIN P6).
+    """
 
     campaign_id: UUID
     backer_id: UUID
     pledge_id: UUID
     pool_id: UUID | None
+    change_pool_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,11 @@ class PledgeView:
     lease_until: datetime
     changed_at: datetime
     version: int
+    change_id: UUID | None = None  # a change that is undecided or was dropped; None: there is none, or it was done
+    change_amount_minor: int | None = None
+    change_tier_id: UUID | None = None
+    change_until: datetime | None = None  # its lease, while it is undecided
+    change_reason: str | None = None  # why it was dropped
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contracts.campaign import MilestoneCrossed, PaymentStrategy
-from contracts.ids import CampaignId, PersonId, PledgeId, new_id
+from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId, new_id
 from contracts.money import Money
 from contracts.payment import PayoutSent
 from contracts.pledge import (
@@ -15,6 +15,7 @@ from contracts.pledge import (
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
+    PledgeChanged,
     PledgeDeclined,
     PledgeDropped,
     PledgeFact,
@@ -41,8 +42,15 @@ PLACED = PledgePlaced(**PLEDGED, payment_method="pm_1", strategy=PaymentStrategy
 AUTHORIZED = PledgeAuthorized(**PLEDGED, hold_id="pi_1")
 CAPTURED = PledgeCaptured(**PLEDGED)
 CANCELLED = PledgeCancelled(**PLEDGED, cancelled_at=NOW, reason="backer")
+CHANGED = PledgeChanged(
+    **{**PLEDGED, "amount": Money(amount=4000, currency="EUR")},
+    change_id=ChangeId(new_id()),
+    hold_id="pi_2",
+    previous_amount=PRICE,
+)
 SILENT = [
     PLACED,
+    CHANGED,
     PledgeCaptureFailed(**PLEDGED, reason="card_declined"),
     PledgeVoided(**PLEDGED),
     PledgeDropped(**PLEDGED),
@@ -92,6 +100,12 @@ class TestBacking:
         overtaken = domain.backing(domain.backing(None, CANCELLED, 3), AUTHORIZED, 2)
         assert in_order == overtaken
         assert in_order.standing is Standing.ENDED
+
+    def test_a_changed_pledge_stands_with_its_new_amount_and_stays_charged_in_keep_it_all(self) -> None:
+        changed = domain.backing(domain.backing(None, AUTHORIZED, 2), CHANGED, 3)
+        assert (changed.standing, changed.amount_minor) == (Standing.AUTHORIZED, 4000)
+        charged = CHANGED.model_copy(update={"hold_id": None})
+        assert domain.backing(domain.backing(None, CAPTURED, 2), charged, 3).standing is Standing.CAPTURED
 
     def test_a_repeated_fact_changes_nothing(self) -> None:
         row = domain.backing(None, AUTHORIZED, 2)
