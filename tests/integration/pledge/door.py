@@ -54,6 +54,19 @@ class Door:
         headers: Mapping[str, str | None] | None = None,
     ) -> httpx.Response:
         """A command of a person, a new one if none is named. `headers` replace the usual ones; None leaves one out."""
+        return await self.send("POST", path, body, person_id=person_id, key=key, headers=headers)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        person_id: UUID | None = None,
+        key: str = "",
+        headers: Mapping[str, str | None] | None = None,
+    ) -> httpx.Response:
+        """The same by another method."""
         usual = {
             "Authorization": f"Bearer {self.token(person_id or new_id())}",
             "Idempotency-Key": key or str(new_id()),
@@ -62,7 +75,7 @@ class Door:
         }
         content = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
         sent = {name: value for name, value in usual.items() if value is not None}
-        return await self.http.post(path, content=content, headers=sent)
+        return await self.http.request(method, path, content=content, headers=sent)
 
     async def get(self, path: str, person_id: UUID) -> httpx.Response:
         return await self.http.get(path, headers={"Authorization": f"Bearer {self.token(person_id)}"})
