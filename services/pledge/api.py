@@ -9,6 +9,7 @@ from contracts.ids import CampaignId, PledgeId, TierId, new_id
 from contracts.money import Money
 from eventing.group_commit import Idempotency
 from eventing.http import IdempotencyKey, command_fingerprint
+from eventing.lean import LeanRoute
 from eventing.runtime import Runtime
 from pledge import api_change, queries
 from pledge.api_answers import Backer, json_answer
@@ -46,7 +47,6 @@ def router(runtime: Runtime, lease_seconds: int) -> APIRouter:
 def _add_commands(routes: APIRouter, runtime: Runtime, lease_seconds: int) -> None:
     hints = PoolHints(runtime.pool)
 
-    @routes.post("/campaigns/{campaign_id}/pledges", status_code=201, responses=_PLACED, response_model=None)
     async def place(campaign_id: UUID, body: PledgeBody, backer: Backer, key: IdempotencyKey) -> Response:
         """Promise an amount to a campaign, for one of its rewards or for none."""
         command = PlacePledge(
@@ -63,6 +63,16 @@ def _add_commands(routes: APIRouter, runtime: Runtime, lease_seconds: int) -> No
         fingerprint = command_fingerprint("POST", f"/campaigns/{campaign_id}/pledges", body)
         answer = await runtime.commit.execute(command, idempotency=Idempotency(backer.person_id, key, fingerprint))
         return json_answer(answer, 201, {"Location": answer["links"]["self"]})
+
+    routes.add_api_route(
+        "/campaigns/{campaign_id}/pledges",
+        place,
+        methods=["POST"],
+        status_code=201,
+        responses=_PLACED,
+        response_model=None,
+        route_class_override=LeanRoute,
+    )
 
     @routes.post("/pledges/{pledge_id}/cancel", status_code=202, responses=_CANCELLED, response_model=None)
     async def cancel(pledge_id: UUID, backer: Backer, key: IdempotencyKey) -> Response:
