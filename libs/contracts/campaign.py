@@ -1,4 +1,4 @@
-"""Public events of the campaign service. Stream: the campaign (DOMAIN C1 to C11)."""
+"""Public events of the campaign service. Stream: the campaign (DOMAIN C1 to C11); of an update, the update itself."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.event import Event
-from contracts.ids import CampaignId, PersonId, PoolId, TierId
+from contracts.ids import CampaignId, PersonId, PoolId, TierId, UpdateId
 from contracts.money import Money
 
 
@@ -118,3 +118,28 @@ class CampaignCancelled(_CampaignFact, type="campaign.CampaignCancelled.v1"):
 
     cancelled_at: datetime
     reason: str = ""
+
+
+class UpdateKind(StrEnum):
+    """What a creator's news is about (DOMAIN C9)."""
+
+    GENERAL = "general"
+    PRODUCTION = "production"
+    SHIPPING = "shipping"
+
+
+class UpdatePosted(Event, type="campaign.UpdatePosted.v1"):
+    """News from the creator (DOMAIN C9). A stream of its own: a campaign's decisions never load its texts."""
+
+    campaign_id: CampaignId
+    update_id: UpdateId
+    number: int = Field(ge=1, description="Counts the campaign's updates from 1")
+    kind: UpdateKind
+    tier_id: TierId | None = Field(default=None, description="For backers of this tier; None: for everybody")
+    title: str
+    text: str
+    posted_at: datetime
+
+    @property
+    def subject(self) -> UUID:
+        return self.update_id

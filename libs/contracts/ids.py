@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 CampaignId = NewType("CampaignId", UUID)
 TierId = NewType("TierId", UUID)
 PoolId = NewType("PoolId", UUID)
+UpdateId = NewType("UpdateId", UUID)
 PledgeId = NewType("PledgeId", UUID)
 PersonId = NewType("PersonId", UUID)
 ChangeId = NewType("ChangeId", UUID)

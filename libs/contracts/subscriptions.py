@@ -10,6 +10,7 @@ from contracts.campaign import (
     MilestoneCrossed,
     RewardTierAdded,
     TierLimitRaised,
+    UpdatePosted,
 )
 from contracts.event import Event
 from contracts.payment import (
@@ -94,7 +95,7 @@ SUBSCRIPTIONS: Mapping[str, tuple[type[Event], ...]] = MappingProxyType(
             PayoutRequested,
         ),
         "settlement": (*_CAMPAIGN_LIFE, *_PLEDGE_LIFE, PledgeBookClosed),
-        "notifier": (*_CAMPAIGN_LIFE, *_PLEDGE_LIFE, MilestoneCrossed, CampaignSettled, PayoutSent),
+        "notifier": (*_CAMPAIGN_LIFE, *_PLEDGE_LIFE, MilestoneCrossed, UpdatePosted, CampaignSettled, PayoutSent),
         "analytics": (*_CAMPAIGN_LIFE, *_PLEDGE_LIFE, MilestoneCrossed, CampaignSettled, PayoutSent),
     }
 )

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts.ids import new_id
-from eventing import health, log, problems, telemetry, tokens
+from eventing import api_page, health, log, problems, telemetry, tokens
 from eventing.settings import ServiceSettings
 
 NESTING_MAX = 32  # Ten times what our bodies need; well below what any parser or database stumbles over.
@@ -274,8 +274,10 @@ class _App(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            schemas = super().openapi().setdefault("components", {}).setdefault("schemas", {})
+            document = super().openapi()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas["Problem"] = problems.Problem.model_json_schema()
+            api_page.list_all(document)
         return super().openapi()
 
 

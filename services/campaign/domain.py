@@ -83,6 +83,12 @@ class DraftTierAdded(_CampaignFact, type="campaign.DraftTierAdded.v1"):
     tier: RewardTier
 
 
+class DraftTierChanged(_CampaignFact, type="campaign.DraftTierChanged.v1"):
+    """The tier as it is from now on. Its limit is that of every tier in its pool."""
+
+    tier: RewardTier
+
+
 class DraftTierRemoved(_CampaignFact, type="campaign.DraftTierRemoved.v1"):
     tier_id: TierId
 
@@ -101,6 +107,7 @@ PRIVATE_EVENTS: Final[tuple[type[Event], ...]] = (
     CampaignDrafted,
     DraftChanged,
     DraftTierAdded,
+    DraftTierChanged,
     DraftTierRemoved,
     DraftDiscarded,
     CampaignEnded,
@@ -148,6 +155,11 @@ class Campaign:
         return self.milestones[self.milestones_crossed].threshold.amount
 
 
+def percent_of(pledged_minor: int, goal_minor: int) -> int:
+    """Of the goal, rounded down: nobody reads 100 before it is true."""
+    return pledged_minor * 100 // goal_minor if goal_minor else 0
+
+
 def share_of(goal: Money, percent: int) -> Money:
     """That share of the goal, rounded up: a milestone is not reached a cent too early."""
     return Money(amount=-(-goal.amount * percent // 100), currency=goal.currency)
@@ -185,6 +197,8 @@ def evolve(state: Campaign | None, event: Event) -> Campaign:  # noqa: C901, PLR
             return replace(state, terms=event.terms)
         case DraftTierAdded() | RewardTierAdded():
             return replace(state, tiers=(*state.tiers, event.tier))
+        case DraftTierChanged():
+            return replace(state, tiers=tuple(_changed(tier, event.tier) for tier in state.tiers))
         case DraftTierRemoved():
             return replace(state, tiers=tuple(t for t in state.tiers if t.tier_id != event.tier_id))
         case TierLimitRaised():
@@ -203,5 +217,11 @@ def evolve(state: Campaign | None, event: Event) -> Campaign:  # noqa: C901, PLR
             return state
 
 
-def _raised(tier: RewardTier, pool_id: PoolId, limit: int) -> RewardTier:
+def _changed(tier: RewardTier, wanted: RewardTier) -> RewardTier:
+    if tier.tier_id == wanted.tier_id:
+        return wanted
+    return tier if wanted.pool_id is None else _raised(tier, wanted.pool_id, wanted.limit)
+
+
+def _raised(tier: RewardTier, pool_id: PoolId, limit: int | None) -> RewardTier:
     return tier.model_copy(update={"limit": limit}) if tier.pool_id == pool_id else tier

@@ -1,12 +1,14 @@
 """What can be asked of a campaign. Ids are drawn at the door, so that a command can be decided again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from campaign.domain import Terms
-from contracts.campaign import PaymentStrategy
-from contracts.ids import CampaignId, PersonId, PoolId, TierId
+from contracts.campaign import PaymentStrategy, UpdateKind
+from contracts.ids import CampaignId, PersonId, PoolId, TierId, UpdateId
 from contracts.money import Money
 
 
@@ -40,12 +42,16 @@ class DraftCampaign:
 
 @dataclass(frozen=True)
 class ChangeDraft:
-    """`changes` are fields of `Terms` by name, already checked for kind and size."""
+    """`changes` are fields of `Terms` by name, already checked for kind and size.
+
+    `expected`: tags of the draft as the sender may have read it; None changes whatever there is.
+    """
 
     campaign_id: CampaignId
     person_id: PersonId
-    changes: dict[str, object]
+    changes: Mapping[str, Any]
     bounds: Bounds
+    expected: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,11 +84,31 @@ class RemoveTier:
 
 
 @dataclass(frozen=True)
-class RaiseLimit:
+class ChangeTier:
+    """`changes` are fields of `RewardTier` by name, and `pool_of`: another tier whose pool it is to share.
+
+    `expected`: tags of the tier as the sender may have read it; None changes whatever there is.
+    """
+
     campaign_id: CampaignId
     person_id: PersonId
     tier_id: TierId
-    limit: int
+    new_pool_id: PoolId
+    changes: Mapping[str, Any]
+    expected: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class PostUpdate:
+    """News for everybody, or for those who back one tier (DOMAIN C9)."""
+
+    campaign_id: CampaignId
+    person_id: PersonId
+    update_id: UpdateId
+    kind: UpdateKind
+    title: str
+    text: str
+    tier_id: TierId | None = None
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,35 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from campaign import domain_decisions as decisions
-from campaign.domain import PRIVATE_EVENTS, Campaign, cross
+from campaign import domain_tiers as tiers
+from campaign.domain import PRIVATE_EVENTS, Campaign, Status, cross, percent_of
 from campaign.domain_commands import (
     AddTier,
     CancelCampaign,
     ChangeDraft,
+    ChangeTier,
     CloseCampaign,
     DiscardDraft,
     DraftCampaign,
     LaunchCampaign,
-    RaiseLimit,
+    PostUpdate,
     RemoveTier,
 )
-from campaign.projections import PAGES_PROJECTION
-from campaign.tables import CAMPAIGN, CONTRIBUTIONS, PAGES, TIER_CLAIMS, TOTALS, Contribution, TierClaim, Total
+from campaign.domain_updates import post_update
+from campaign.pages import address, links_of
+from campaign.projections import PAGES_PROJECTION, UPDATES_PROJECTION
+from campaign.tables import (
+    CAMPAIGN,
+    CONTRIBUTIONS,
+    PAGES,
+    TIER_CLAIMS,
+    TOTALS,
+    UPDATE,
+    UPDATES,
+    Contribution,
+    TierClaim,
+    Total,
+)
 from contracts.event import Event
 from contracts.pledge import (
     PledgeAuthorized,
@@ -70,10 +85,36 @@ def _draft(work: Work, command: DraftCampaign) -> Answer:
     return _record(work, command.campaign_id, decisions.draft(command, work.now))
 
 
-def _add_tier(work: Work, command: AddTier) -> Answer:
+def _deciding_tier(decide: Callable[[Campaign, C, datetime], tuple[Event, ...]]) -> Handler:
+    """The same for a command about one of its tiers: the answer names the tier as it is now."""
+    deciding = _deciding(decide)
+
+    def handle(work: Work, command: Any) -> Answer:
+        answer: dict[str, Any] = deciding.handle(work, command)
+        tier = _state(work, command.campaign_id).tier(command.tier_id)
+        assert tier is not None  # just added or changed
+        shown = tier.model_dump(mode="json", include={"title", "minimum", "limit"})
+        about = {"tier_id": str(tier.tier_id), "tier": shown, "tier_etag": f'"{tiers.tier_tag(tier)}"'}
+        path = address(command.campaign_id)
+        return answer | about | {"links": {"self": f"{path}/tiers/{tier.tier_id}", "campaign": path}}
+
+    return Handler(handle, deciding.needs)
+
+
+def _post_update(work: Work, command: PostUpdate) -> Answer:
     state = decisions.owned(work.stream(CAMPAIGN, command.campaign_id).state, command.person_id)
-    answer = _record(work, command.campaign_id, decisions.add_tier(state, command, work.now))
-    return {**answer, "tier_id": str(command.tier_id)}
+    total = work.get(TOTALS, command.campaign_id)
+    assert total is not None  # whoever began the campaign has made it
+    posted = post_update(state, command, total.updates, work.now)
+    work.start(UPDATE, command.update_id, posted)
+    work.put(TOTALS, replace(total, version=total.version + 1, updates=posted.number))
+    path = address(state.campaign_id)
+    shown = posted.model_dump(mode="json", include={"number", "kind", "title", "tier_id", "posted_at"})
+    return {
+        "id": str(posted.update_id),
+        **shown,
+        "links": {"self": f"{path}/updates/{posted.number}", "campaign": path},
+    }
 
 
 def _close(work: Work, command: CloseCampaign) -> Answer:
@@ -112,12 +153,13 @@ def _contribute(work: Work, recorded: Recorded) -> None:
 
 def _moved(total: Total, before: Contribution | None, after: Contribution) -> Total:
     counted_before = before.counted_minor if before else 0
-    return Total(
-        campaign_id=total.campaign_id,
+    pledged_minor = total.pledged_minor + after.counted_minor - counted_before
+    return replace(
+        total,
         version=total.version + 1,
-        pledged_minor=total.pledged_minor + after.counted_minor - counted_before,
+        pledged_minor=pledged_minor,
         backers=total.backers + (after.counted_minor > 0) - (counted_before > 0),
-        next_threshold_minor=total.next_threshold_minor,
+        percent=percent_of(pledged_minor, total.goal_minor or 0),
     )
 
 
@@ -131,6 +173,7 @@ def _contribution(recorded: Recorded) -> Contribution:
         counted_minor=fact.amount.amount if counts else 0,
         slots=int(holds_slot and fact.tier_id is not None),
         version=recorded.version,
+        backer_id=fact.backer_id,
     )
 
 
@@ -149,17 +192,38 @@ def _add_slots(work: Work, contribution: Contribution, slots: int) -> None:
         work.put(TIER_CLAIMS, TierClaim(*key, slots + (claim.slots if claim else 0)))
 
 
-def _record(work: Work, campaign_id: UUID, events: tuple[Event, ...]) -> Answer:
+def _record(work: Work, campaign_id: UUID, events: tuple[Event, ...]) -> dict[str, Any]:
     """Append, and tell the total's row what the page's version and the next threshold are now."""
     if events:
         work.append(CAMPAIGN, campaign_id, *events)
-    state = work.stream(CAMPAIGN, campaign_id).state
-    assert state is not None  # whoever decided has seen it, or has just begun it
+    state = _state(work, campaign_id)
     if events:
         total = work.get(TOTALS, campaign_id) or Total(campaign_id)
-        threshold = state.next_threshold_minor
-        work.put(TOTALS, replace(total, version=total.version + 1, next_threshold_minor=threshold))
-    return {"id": str(campaign_id), "status": state.status.value, "links": {"self": f"/campaigns/{campaign_id}"}}
+        work.put(TOTALS, _following(total, state))
+    terms = state.terms.model_dump(mode="json", include={"title", "goal", "model", "deadline"})
+    answer = {"id": str(campaign_id), "status": state.status.value, **terms, "links": links_of(state)}
+    return answer | {"etag": f'"{decisions.draft_tag(state)}"'} if state.status is Status.DRAFT else answer
+
+
+def _following(total: Total, state: Campaign) -> Total:
+    """The total's row after an event of the campaign's own."""
+    launched = state.launched_at is not None
+    goal_minor = state.terms.goal.amount if launched else None
+    return replace(
+        total,
+        version=total.version + 1,
+        next_threshold_minor=state.next_threshold_minor,
+        goal_minor=goal_minor,
+        percent=percent_of(total.pledged_minor, goal_minor or 0),
+        listed=state.status if launched else None,
+    )
+
+
+def _state(work: Work, campaign_id: UUID) -> Campaign:
+    """Of a campaign that whoever asks has decided about, or just begun."""
+    state = work.stream(CAMPAIGN, campaign_id).state
+    assert state is not None
+    return state
 
 
 def _campaign_needs(campaign_id: UUID) -> tuple[Need, ...]:
@@ -178,9 +242,12 @@ COMMANDS: dict[type[Any], Handler] = {
     DraftCampaign: Handler(_draft, lambda command: _campaign_needs(command.campaign_id)),
     ChangeDraft: _deciding(decisions.change),
     DiscardDraft: _deciding(decisions.discard),
-    AddTier: Handler(_add_tier, lambda command: _campaign_needs(command.campaign_id)),
-    RemoveTier: _deciding(decisions.remove_tier),
-    RaiseLimit: _deciding(decisions.raise_limit),
+    AddTier: _deciding_tier(tiers.add_tier),
+    ChangeTier: _deciding_tier(tiers.change_tier),
+    RemoveTier: _deciding(tiers.remove_tier),
+    PostUpdate: Handler(
+        _post_update, lambda command: (*_campaign_needs(command.campaign_id), (UPDATES, (command.update_id,)))
+    ),
     LaunchCampaign: _deciding(decisions.launch),
     CancelCampaign: _deciding(decisions.cancel),
     CloseCampaign: Handler(_close, lambda command: _campaign_needs(command.campaign_id)),
@@ -193,7 +260,7 @@ DEFINITION = Definition(
     source="campaign",
     commands=COMMANDS,
     reactions=REACTIONS,
-    projections=(PAGES_PROJECTION,),
+    projections=(PAGES_PROJECTION, UPDATES_PROJECTION),
     tables=(CONTRIBUTIONS, TOTALS, TIER_CLAIMS),
     private_events=PRIVATE_EVENTS,
 )

@@ -10,7 +10,8 @@ from asyncpg import Record
 from pydantic import BaseModel, Field
 from pydantic_core import from_json
 
-from campaign.domain import Campaign, Status
+from campaign.domain import Campaign, Status, percent_of
+from campaign.domain_decisions import draft_tag
 from campaign.projections import SHOWN, Shown
 from contracts.campaign import FundingModel, Policy
 from contracts.money import Money, zero
@@ -22,12 +23,34 @@ READ_PAGES: Final = """
            coalesce(total.version, 0) AS version,
            coalesce(total.pledged_minor, 0) AS pledged_minor,
            coalesce(total.backers, 0) AS backers,
+           coalesce(total.updates, 0) AS updates,
            (SELECT json_object_agg(claim.tier_id, claim.slots)
             FROM tier_claim claim
             WHERE claim.campaign_id = page.campaign_id)::text AS claims
     FROM campaign_page page LEFT JOIN campaign_total total USING (campaign_id)
     WHERE page.campaign_id = ANY($1::uuid[])
 """
+
+
+# Of the examples on the API page.
+PATH: Final = "/campaigns/01a00000-0000-7000-8000-000000000001"
+TIER: Final = "01a00000-0000-7000-8000-000000000002"
+
+_NEXT: Final = {
+    Status.DRAFT: ("tiers", "launch"),
+    Status.ACTIVE: ("tiers", "pledges", "updates", "live", "cancel"),
+}
+
+
+def address(campaign_id: UUID) -> str:
+    return f"/campaigns/{campaign_id}"
+
+
+def links_of(campaign: Campaign) -> dict[str, str]:
+    """The campaign's own address, and those of what can be done next in its status (DOMAIN H3)."""
+    path = address(campaign.campaign_id)
+    following = _NEXT.get(campaign.status, ("updates",) if campaign.launched_at else ())
+    return {"self": path} | {name: f"{path}/{name}" for name in following}
 
 
 class TierOnPage(BaseModel):
@@ -40,6 +63,7 @@ class TierOnPage(BaseModel):
     estimated_delivery: str
     limit: int | None
     slots_left: int | None
+    links: dict[str, str] = Field(examples=[{"self": f"{PATH}/tiers/{TIER}"}])
 
 
 class MilestoneOnPage(BaseModel):
@@ -67,12 +91,13 @@ class CampaignPage(BaseModel):
     percent: int = Field(description="Of the goal, rounded down")
     tiers: list[TierOnPage]
     milestones: list[MilestoneOnPage]
-    policy: Policy | None
-    links: dict[str, str]
+    policy: Policy | None = Field(description="Frozen at launch; null before")
+    updates: int = Field(description="How many the creator has posted")
+    links: dict[str, str] = Field(description="What can be done next", examples=[{"pledges": f"{PATH}/pledges"}])
 
 
 class TimedPage(CampaignPage):
-    time_left_seconds: int
+    time_left_seconds: int = Field(description="Until the deadline; 0 unless active", examples=[86_400])
 
 
 @dataclass(frozen=True)
@@ -85,6 +110,16 @@ class Page:
     version: int  # of the total's row: a higher one is newer
     open_until: float  # unix seconds; 0 unless active
     body: bytes  # `CampaignPage` in JSON
+    tag: str = ""  # of a draft: what a change's If-Match names
+
+    def visible_to(self, viewer: UUID | None) -> bool:
+        """Before the launch only its creator sees it (DOMAIN C1)."""
+        return self.launched or viewer == self.creator_id
+
+    @property
+    def etag(self) -> str:
+        """Strong for a draft. Weak for what is launched: the time left goes on while the version stays."""
+        return f'W/"{self.version}"' if self.launched else f'"{self.tag}"'
 
     def timed(self, now: float) -> bytes:
         """The body with `time_left_seconds`: `TimedPage` in JSON."""
@@ -115,7 +150,8 @@ def _page(record: Record) -> Page:
         tiers=list(_tiers(campaign, from_json(record["claims"] or "{}"))),
         milestones=list(_milestones(shown)),
         policy=campaign.policy,
-        links=links(campaign.campaign_id),
+        updates=record["updates"],
+        links=links_of(campaign),
     )
     return Page(
         campaign_id=campaign.campaign_id,
@@ -124,15 +160,8 @@ def _page(record: Record) -> Page:
         version=record["version"],
         open_until=campaign.terms.deadline.timestamp() if campaign.status is Status.ACTIVE else 0,
         body=body.model_dump_json().encode(),
+        tag="" if campaign.launched_at else draft_tag(campaign),
     )
-
-
-def percent_of(pledged_minor: int, goal_minor: int) -> int:
-    return pledged_minor * 100 // goal_minor if goal_minor else 0
-
-
-def links(campaign_id: UUID) -> dict[str, str]:
-    return {"self": f"/campaigns/{campaign_id}", "pledges": f"/campaigns/{campaign_id}/pledges"}
 
 
 def _tiers(campaign: Campaign, claims: dict[str, int]) -> Iterator[TierOnPage]:
@@ -148,6 +177,7 @@ def _tiers(campaign: Campaign, claims: dict[str, int]) -> Iterator[TierOnPage]:
             estimated_delivery=tier.estimated_delivery,
             limit=tier.limit,
             slots_left=None if tier.limit is None else max(0, tier.limit - claimed[tier.pool_id]),
+            links={"self": f"{address(campaign.campaign_id)}/tiers/{tier.tier_id}"},
         )
 
 

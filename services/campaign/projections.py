@@ -1,4 +1,4 @@
-"""The projection `pages`: the campaign's own stream as its page shows it (DOMAIN C8)."""
+"""The projections `pages`, what a campaign's page shows of its own stream (DOMAIN C8), and `updates` (C9)."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 from pydantic import TypeAdapter
 
 from campaign.domain import PRIVATE_EVENTS, Campaign, evolve
-from campaign.tables import PAGES, PageRow
+from campaign.tables import PAGES, UPDATES, PageRow, UpdateRow
 from contracts.campaign import (
     CampaignCancelled,
     CampaignClosed,
@@ -14,6 +14,7 @@ from contracts.campaign import (
     MilestoneCrossed,
     RewardTierAdded,
     TierLimitRaised,
+    UpdatePosted,
 )
 from contracts.event import Event
 from eventing.definition import Projection
@@ -83,4 +84,30 @@ PAGES_PROJECTION = Projection(
     (PAGES,),
     dict.fromkeys(_OWN_EVENTS, show),
     lambda recorded: ((PAGES, (recorded.subject,)),),
+)
+
+
+def list_update(work: Work, recorded: Recorded) -> None:
+    """An update is one event: whoever meets it twice writes the same row."""
+    fact: UpdatePosted = recorded.event
+    work.put(
+        UPDATES,
+        UpdateRow(
+            update_id=fact.update_id,
+            campaign_id=fact.campaign_id,
+            number=fact.number,
+            kind=fact.kind,
+            tier_id=fact.tier_id,
+            title=fact.title,
+            text=fact.text,
+            posted_at=fact.posted_at,
+        ),
+    )
+
+
+UPDATES_PROJECTION = Projection(
+    "updates",
+    (UPDATES,),
+    {UpdatePosted: list_update},
+    lambda recorded: ((UPDATES, (recorded.subject,)),),
 )

@@ -1,4 +1,4 @@
-"""What is read over HTTP: single pages by way of the mirror, and lists from the database."""
+"""Pages of campaigns as HTTP reads them: by way of the mirror, each read shared by those who ask at once."""
 
 import asyncio
 import time
@@ -6,46 +6,18 @@ from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
-from pydantic import BaseModel
-
-from campaign.domain import Status
+from campaign.domain import Campaign
+from campaign.domain_decisions import not_found
 from campaign.mirror import Mirror
-from campaign.pages import Page, links, percent_of, read_pages
+from campaign.pages import Page, read_pages
 from campaign.projections import SHOWN
-from contracts.money import Money
 from eventing.database import Pool
 
 FRESH_SECONDS: Final = 0.05  # Readers of one campaign within this share one read; nobody sees the difference.
 RECENT_MAX: Final = 1_000  # Pages kept for that long: at most 64 MB, usually 3.
 
-READ_LIST: Final = """
-    SELECT page.document, coalesce(total.pledged_minor, 0) AS pledged_minor, coalesce(total.backers, 0) AS backers
-    FROM campaign_page page LEFT JOIN campaign_total total USING (campaign_id)
-    WHERE (page.launched_at IS NOT NULL OR page.creator_id = $1)
-      AND ($2::text IS NULL OR page.status = $2)
-      AND ($3::uuid IS NULL OR page.creator_id = $3)
-      AND ($4::uuid IS NULL OR page.campaign_id < $4)
-    ORDER BY page.campaign_id DESC
-    LIMIT $5
-"""
 
-
-class CampaignInList(BaseModel):
-    id: UUID
-    title: str
-    status: Status
-    goal: Money
-    pledged: Money
-    backers: int
-    percent: int
-    links: dict[str, str]
-
-
-class CampaignList(BaseModel):
-    """Newest first. `next` is the address of the following page, null on the last one."""
-
-    items: list[CampaignInList]
-    next: str | None
+READ_CAMPAIGN: Final = "SELECT document FROM campaign_page WHERE campaign_id = $1"
 
 
 class Pages:
@@ -70,6 +42,18 @@ class Pages:
             self._recent[campaign_id] = now + FRESH_SECONDS, reading
         return await asyncio.shield(reading)
 
+    async def campaign(self, campaign_id: UUID, viewer: UUID | None) -> Campaign:
+        """The campaign as it was decided, for somebody who may see it.
+
+        Raises:
+            CampaignNotFound: There is none, or it is somebody else's draft.
+        """
+        document = await self._pool.fetchval(READ_CAMPAIGN, campaign_id)
+        campaign = document and SHOWN.validate_json(document).campaign
+        if not campaign or (campaign.launched_at is None and campaign.creator_id != viewer):
+            raise not_found()
+        return campaign
+
     def _forget(self, campaign_id: UUID) -> None:
         self._recent.pop(campaign_id, None)
 
@@ -81,28 +65,6 @@ class Pages:
                 self._mirror.note_version(campaign_id, page.version)
             return page
         return None
-
-    async def listed(
-        self, viewer: UUID | None, status: Status | None, creator: UUID | None, before: UUID | None, limit: int
-    ) -> list[CampaignInList]:
-        """Launched campaigns, and the viewer's own drafts, newest first."""
-        arguments = viewer, status, creator, before, limit
-        return [_in_list(*record) for record in await self._pool.fetch(READ_LIST, *arguments)]
-
-
-def _in_list(document: str, pledged_minor: int, backers: int) -> CampaignInList:
-    campaign = SHOWN.validate_json(document).campaign
-    goal = campaign.terms.goal
-    return CampaignInList(
-        id=campaign.campaign_id,
-        title=campaign.terms.title,
-        status=campaign.status,
-        goal=goal,
-        pledged=Money(amount=pledged_minor, currency=goal.currency),
-        backers=backers,
-        percent=percent_of(pledged_minor, goal.amount),
-        links=links(campaign.campaign_id),
-    )
 
 
 def _seen(reading: "asyncio.Task[Page | None]") -> None:

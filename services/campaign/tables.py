@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from campaign.domain import Campaign, Status, evolve
+from contracts.campaign import UpdateKind, UpdatePosted
 from eventing.tables import Table
 from eventing.work import Fold
 
@@ -19,6 +20,7 @@ class Contribution:
     counted_minor: int  # its amount while it is authorized or captured (C7), else 0
     slots: int  # 1 while it holds a slot of its tier, else 0
     version: int  # of the pledge's stream
+    backer_id: UUID
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,10 @@ class Total:
     pledged_minor: int = 0
     backers: int = 0
     next_threshold_minor: int | None = None  # a total below it crosses nothing: no need to read the stream
+    goal_minor: int | None = None  # None before the launch
+    percent: int = 0  # of the goal, rounded down: lists are sorted by it
+    listed: Status | None = None  # the campaign's status once it is launched, beside the percent for the same lists
+    updates: int = 0  # how many the creator has posted
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,28 @@ class PageRow:
     document: str
 
 
+@dataclass(frozen=True)
+class UpdateRow:
+    """What a creator has posted."""
+
+    update_id: UUID
+    campaign_id: UUID
+    number: int
+    kind: UpdateKind
+    tier_id: UUID | None
+    title: str
+    text: str
+    posted_at: datetime
+
+
+def _posted(_before: UpdatePosted | None, event: UpdatePosted) -> UpdatePosted:
+    return event
+
+
 CAMPAIGN: Fold[Campaign] = Fold(evolve)
+UPDATE: Fold[UpdatePosted] = Fold(_posted)
 CONTRIBUTIONS = Table("contribution", Contribution, ("pledge_id",))
 TOTALS = Table("campaign_total", Total, ("campaign_id",))
 TIER_CLAIMS = Table("tier_claim", TierClaim, ("campaign_id", "tier_id"))
 PAGES = Table("campaign_page", PageRow, ("campaign_id",))
+UPDATES = Table("campaign_update", UpdateRow, ("update_id",))

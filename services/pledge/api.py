@@ -7,11 +7,14 @@ from fastapi import APIRouter, Query, Response
 
 from contracts.ids import CampaignId, PledgeId, TierId, new_id
 from contracts.money import Money
+from eventing.api_page import ALL_LISTED, refusals
 from eventing.group_commit import Idempotency
 from eventing.http import IdempotencyKey, command_fingerprint
 from eventing.lean import LeanRoute
 from eventing.runtime import Runtime
+from eventing.tokens import Forbidden
 from pledge import api_change, queries
+from pledge import domain_refusals as rules
 from pledge.api_answers import Backer, json_answer
 from pledge.bodies import PageLinks, PledgeAnswer, PledgeBody, PledgePage, ShownPledge
 from pledge.domain_decisions import CancelPledge, PlacePledge
@@ -20,24 +23,28 @@ from pledge.hints import PoolHints
 PAGE_MAX: Final = 100
 PAGE_DEFAULT: Final = 20
 
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    401: {"description": "No token, or one that does not hold"},
-    403: {"description": "Not a backer's token"},
-    404: {"description": "No such campaign or pledge"},
-    422: {"description": "A field is wrong, or the Idempotency-Key was used for another command"},
-}
 _PLACED: Final[dict[int | str, dict[str, Any]]] = {
     201: {"model": PledgeAnswer, "description": "Placed; its payment is being decided"},
-    409: {"description": "The campaign is over or cancelled, the tier is sold out, or there is a pledge already"},
+    **refusals(
+        Forbidden,
+        rules.CampaignUnknown,
+        rules.CampaignNotOpen,
+        rules.DeadlinePassed,
+        rules.WrongCurrency,
+        rules.UnknownTier,
+        rules.BelowMinimum,
+        rules.AlreadyPledged,
+        rules.SoldOut,
+    ),
 }
 _CANCELLED: Final[dict[int | str, dict[str, Any]]] = {
     202: {"model": PledgeAnswer, "description": "Cancelled; its hold is being released, its charge refunded"},
-    409: {"description": "The cutoff or the refund window has passed, or the pledge has ended; `detail` says when"},
+    **refusals(Forbidden, rules.PledgeUnknown, rules.PledgeEnded, rules.CutoffPassed, rules.RefundWindowOver),
 }
 
 
 def router(runtime: Runtime, lease_seconds: int) -> APIRouter:
-    routes = APIRouter(tags=["pledges"], responses=_PROBLEMS)
+    routes = APIRouter(tags=["pledges"], responses={**ALL_LISTED})
     _add_commands(routes, runtime, lease_seconds)
     api_change.add_routes(routes, runtime, lease_seconds)
     _add_queries(routes, runtime)
@@ -86,7 +93,7 @@ def _add_commands(routes: APIRouter, runtime: Runtime, lease_seconds: int) -> No
 
 
 def _add_queries(routes: APIRouter, runtime: Runtime) -> None:
-    @routes.get("/me/pledges")
+    @routes.get("/me/pledges", responses=refusals(Forbidden))
     async def mine(
         backer: Backer,
         before: Annotated[UUID | None, Query(description="Pledges older than this one")] = None,

@@ -1,62 +1,56 @@
 """One pledge: read with its ETag, changed with If-Match (DOMAIN P6, P10)."""
 
-from typing import Annotated, Final
+from typing import Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Response
 
 from contracts.ids import ChangeId, PledgeId, TierId, new_id
 from contracts.money import Money
+from eventing.api_page import refusals
 from eventing.group_commit import Idempotency
 from eventing.http import IdempotencyKey, command_fingerprint
+from eventing.preconditions import IfMatch, expected_by
 from eventing.runtime import Runtime
-from pledge import domain_refusals as refusals
+from eventing.tokens import Forbidden
+from pledge import domain_refusals as rules
 from pledge import queries
-from pledge.api_answers import Backer, Responses, etag, json_answer, problems, versions_of
+from pledge.api_answers import Backer, etag, json_answer
 from pledge.bodies import ChangeAnswer, ChangeBody, ShownPledge
 from pledge.domain_change import ChangePledge
 
-_CHANGED: Final[Responses] = {
+_CHANGED: Final[dict[int | str, dict[str, Any]]] = {
     200: {"model": ChangeAnswer, "description": "Done: no money had to move, or nothing was to be changed"},
     202: {"model": ChangeAnswer, "description": "A new hold is being taken; the pledge stands as it was until then"},
-    **problems(
-        refusals.PledgeUnknown,
-        refusals.PledgeEnded,
-        refusals.PaymentUndecided,
-        refusals.ChangeUndecided,
-        refusals.PledgeChangedMeanwhile,
-        refusals.CampaignNotOpen,
-        refusals.DeadlinePassed,
-        refusals.WrongCurrency,
-        refusals.UnknownTier,
-        refusals.BelowMinimum,
-        refusals.AmountFixed,
-        refusals.CutoffPassed,
-        refusals.SoldOut,
-        refusals.TooManyChanges,
-        command=True,
+    **refusals(
+        Forbidden,
+        rules.PledgeUnknown,
+        rules.PledgeEnded,
+        rules.PaymentUndecided,
+        rules.ChangeUndecided,
+        rules.PledgeChangedMeanwhile,
+        rules.CampaignNotOpen,
+        rules.DeadlinePassed,
+        rules.WrongCurrency,
+        rules.UnknownTier,
+        rules.BelowMinimum,
+        rules.AmountFixed,
+        rules.CutoffPassed,
+        rules.SoldOut,
+        rules.TooManyChanges,
     ),
 }
-IfMatch = Annotated[
-    str | None,
-    Header(
-        alias="If-Match",
-        max_length=255,
-        description="The ETag of the pledge that the change is about. Without it, of whichever there is.",
-        examples=['"2"'],
-    ),
-]
 
 
 def add_routes(routes: APIRouter, runtime: Runtime, lease_seconds: int) -> None:
-    @routes.get("/pledges/{pledge_id}", responses=problems(refusals.PledgeUnknown))
+    @routes.get("/pledges/{pledge_id}", responses=refusals(Forbidden, rules.PledgeUnknown))
     async def read(pledge_id: UUID, backer: Backer, response: Response) -> ShownPledge:
         """One of the backer's own pledges, and what may still be done with it."""
         async with runtime.pool.acquire() as connection:
             now = await runtime.clock.now(connection)
             found = await queries.pledge(connection, pledge_id, backer.person_id, now)
         if found is None:
-            raise refusals.PledgeUnknown("Check the id. Pledges are shown to their backers only.")
+            raise rules.PledgeUnknown("Check the id. Pledges are shown to their backers only.")
         response.headers["ETag"] = etag(found[0].version)
         return ShownPledge.of(*found)
 
@@ -73,7 +67,7 @@ def add_routes(routes: APIRouter, runtime: Runtime, lease_seconds: int) -> None:
             tier_id=TierId(body.tier_id) if body.tier_id else None,
             moves_tier="tier_id" in body.model_fields_set,
             payment_method=body.payment_method,
-            versions=versions_of(if_match),
+            versions=expected_by(if_match),
             lease_seconds=lease_seconds,
         )
         # A field that is null and one that is left out are different wishes.

@@ -50,13 +50,13 @@ class ChangePledge:
     tier_id: TierId | None
     moves_tier: bool
     payment_method: str | None
-    versions: frozenset[int] | None
+    versions: frozenset[str] | None
     lease_seconds: int
 
 
 def check_seen(version: int, command: ChangePledge) -> None:
     """Raises PledgeChangedMeanwhile if the backer has seen another version of the pledge (RFC 9110, If-Match)."""
-    if command.versions is not None and version not in command.versions:
+    if command.versions is not None and str(version) not in command.versions:
         raise PledgeChangedMeanwhile("Read it again, and send the change with the new ETag if you still want it.")
 
 

@@ -50,6 +50,17 @@ def tier_body(**changed: Any) -> dict[str, Any]:
     return given | changed
 
 
+def price(amount: Any, currency: Any = "EUR") -> dict[str, Any]:
+    return {"amount": amount, "currency": currency}
+
+
+def check_problem(answer: httpx.Response, status: int, code: str) -> None:
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    problem = answer.json()
+    assert (problem["type"], problem["status"]) == (f"/problems/{code}", status), problem
+    assert problem["detail"]
+
+
 @dataclass
 class Person:
     """Somebody with a token; every command gets a key of its own unless one is given."""
@@ -58,13 +69,14 @@ class Person:
     token: str
     person_id: UUID
 
-    async def get(self, path: str) -> httpx.Response:
-        return await self.http.get(path, headers={"Authorization": f"Bearer {self.token}"})
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        return await self.http.get(path, headers={"Authorization": f"Bearer {self.token}"} | headers)
 
     async def send(
-        self, path: str, body: Any = None, *, method: str = "POST", key: str = "", **more: Any
+        self, path: str, body: Any = None, *, method: str = "POST", key: str = "", if_match: str = "", **more: Any
     ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": key or str(new_id())}
+        headers |= {"If-Match": if_match} if if_match else {}
         content = {} if body is None else {"json": body}
         return await self.http.request(method, path, headers=headers, **content, **more)
 

@@ -59,9 +59,17 @@ def changed(campaign_id: UUID, minor: int, to_minor: int, tier_id: UUID, to_tier
     )
 
 
-def life(campaign_id: UUID, minor: int, *facts: type[PledgeFact], tier_id: UUID | None = None) -> list[Fact]:
+def life(
+    campaign_id: UUID,
+    minor: int,
+    *facts: type[PledgeFact],
+    tier_id: UUID | None = None,
+    backer_id: UUID | None = None,
+) -> list[Fact]:
     """One pledge to which these things happen, in this order."""
     about = {**_about(campaign_id, minor), "tier_id": None if tier_id is None else TierId(tier_id)}
+    if backer_id is not None:
+        about["backer_id"] = PersonId(backer_id)
     return Stories(NOON).tell(*(fact(**about, **_MORE[fact]) for fact in facts))
 
 

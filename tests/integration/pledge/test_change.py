@@ -70,8 +70,8 @@ class TestAmount:
     async def test_of_a_version_that_is_gone_is_refused(self, pledges: House, backers: Backers) -> None:
         view = await backers.authorized(await backers.launch())
         with pytest.raises(PledgeChangedMeanwhile):
-            await backers.change(view, amount=euros(4000), versions=frozenset((view.version - 1,)))
-        await backers.change(view, amount=euros(4000), versions=frozenset((view.version,)))
+            await backers.change(view, amount=euros(4000), versions=frozenset((str(view.version - 1),)))
+        await backers.change(view, amount=euros(4000), versions=frozenset((str(view.version),)))
 
 
 class TestTier:

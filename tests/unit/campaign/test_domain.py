@@ -1,5 +1,6 @@
 """The campaign's rules: given what has happened, when asked, then these facts or this refusal."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,58 +20,57 @@ from campaign.domain import (
 from campaign.domain_commands import (
     CancelCampaign,
     ChangeDraft,
+    ChangeTier,
     DiscardDraft,
     DraftCampaign,
     LaunchCampaign,
     PolicyChoice,
-    RaiseLimit,
+    PostUpdate,
     RemoveTier,
 )
-from campaign.domain_decisions import (
-    TIERS_MAX,
+from campaign.domain_decisions import cancel, change, close, discard, draft, draft_tag, end, launch, owned
+from campaign.domain_refusals import (
     CampaignNotFound,
+    ChangedMeanwhile,
     DeadlineOutOfBounds,
     GoalMissing,
     LimitLowered,
     NotYourCampaign,
     StrategyNotOffered,
     StretchGoalTooLow,
+    TierFrozen,
     TierNotFound,
     TierWithoutLimit,
     TooManyTiers,
+    TooManyUpdates,
     WrongCurrency,
     WrongStatus,
-    add_tier,
-    cancel,
-    change,
-    close,
-    discard,
-    draft,
-    end,
-    launch,
-    owned,
-    raise_limit,
-    remove_tier,
 )
+from campaign.domain_tiers import TIERS_MAX, add_tier, change_tier, remove_tier, tier_tag
+from campaign.domain_updates import UPDATES_MAX, post_update
 from contracts.campaign import (
     CampaignCancelled,
     CampaignClosed,
     CampaignLaunched,
     FundingModel,
     PaymentStrategy,
+    RewardTier,
     RewardTierAdded,
     StretchGoal,
     TierLimitRaised,
+    UpdateKind,
 )
-from contracts.ids import TierId, new_id
+from contracts.ids import PoolId, TierId, UpdateId, new_id
 from contracts.money import Money
 from contracts.settlement import Outcome
 from tests.unit.campaign import drafts
 from tests.unit.campaign.drafts import BOUNDS, CAMPAIGN_ID, CREATOR, DEADLINE, NOW, STRANGER, eur, terms, tier
 
 SECOND = timedelta(seconds=1)
+NEW_POOL = PoolId(new_id())
 DISCARD = DiscardDraft(CAMPAIGN_ID, CREATOR)
 LAUNCH = LaunchCampaign(CAMPAIGN_ID, CREATOR, BOUNDS)
+UPDATE = PostUpdate(CAMPAIGN_ID, CREATOR, UpdateId(new_id()), UpdateKind.GENERAL, "News", "It goes on.")
 CANCEL = CancelCampaign(CAMPAIGN_ID, CREATOR, "no parts")
 CANCELLED = drafts.folded(
     drafts.drafted(),
@@ -88,6 +88,10 @@ ENDED = [ended(outcome) for outcome in Outcome]
 
 def change_to(**changes: Any) -> ChangeDraft:
     return ChangeDraft(CAMPAIGN_ID, CREATOR, changes, BOUNDS)
+
+
+def change_of(one: RewardTier, expected: frozenset[str] | None = None, **changes: Any) -> ChangeTier:
+    return ChangeTier(CAMPAIGN_ID, CREATOR, one.tier_id, NEW_POOL, changes, expected)
 
 
 class TestDraft:
@@ -123,6 +127,16 @@ class TestDraft:
     def test_a_changed_deadline_is_checked(self) -> None:
         with pytest.raises(DeadlineOutOfBounds):
             change(drafts.draft(), change_to(deadline=NOW), NOW)
+
+    def test_a_change_to_what_was_read_is_recorded_and_one_to_something_older_is_not(self) -> None:
+        read = drafts.draft()
+        [first] = change(read, replace(change_to(title="Mine"), expected=frozenset({draft_tag(read)})), NOW)
+        second = replace(change_to(title="Theirs"), expected=frozenset({draft_tag(read)}))
+        with pytest.raises(ChangedMeanwhile):
+            change(evolve(read, first), second, NOW)
+
+    def test_a_new_tier_is_a_change_of_the_draft_that_was_read(self) -> None:
+        assert draft_tag(drafts.draft()) != draft_tag(drafts.draft(tier()))
 
     def test_can_be_thrown_away_and_stays_so(self) -> None:
         [discarded] = discard(drafts.draft(), DISCARD, NOW)
@@ -210,33 +224,130 @@ class TestLimit:
         blue = tier(limit=5, pool_id=red.pool_id)
         other = tier(limit=5)
         state = drafts.active(red, blue, other)
-        [raised] = raise_limit(state, RaiseLimit(CAMPAIGN_ID, CREATOR, blue.tier_id, 9), NOW)
+        [raised] = change_tier(state, change_of(blue, limit=9), NOW)
         assert red.pool_id is not None
         assert raised == TierLimitRaised(campaign_id=CAMPAIGN_ID, pool_id=red.pool_id, limit=9)
         assert [one.limit for one in evolve(state, raised).tiers] == [9, 9, 5]
 
     def test_raised_to_what_it_is_is_done_already(self) -> None:
         one = tier(limit=5)
-        assert raise_limit(drafts.active(one), RaiseLimit(CAMPAIGN_ID, CREATOR, one.tier_id, 5), NOW) == ()
+        assert change_tier(drafts.active(one), change_of(one, limit=5), NOW) == ()
 
     def test_is_never_lowered(self) -> None:
         one = tier(limit=5)
         with pytest.raises(LimitLowered) as refused:
-            raise_limit(drafts.active(one), RaiseLimit(CAMPAIGN_ID, CREATOR, one.tier_id, 4), NOW)
+            change_tier(drafts.active(one), change_of(one, limit=4), NOW)
         assert refused.value.facts == {"limit": 5}
 
     def test_of_an_unlimited_tier_is_refused(self) -> None:
         one = tier()
         with pytest.raises(TierWithoutLimit):
-            raise_limit(drafts.active(one), RaiseLimit(CAMPAIGN_ID, CREATOR, one.tier_id, 4), NOW)
+            change_tier(drafts.active(one), change_of(one, limit=4), NOW)
 
-    @pytest.mark.parametrize("when", ["draft", "closed", "after the deadline"])
+    @pytest.mark.parametrize("when", ["closed", "after the deadline"])
     def test_is_raised_only_while_active(self, when: str) -> None:
         one = tier(limit=5)
-        state = {"draft": drafts.draft(one), "closed": drafts.closed()}.get(when, drafts.active(one))
+        state = {"closed": drafts.closed()}.get(when, drafts.active(one))
         now = DEADLINE if when == "after the deadline" else NOW
         with pytest.raises(WrongStatus):
-            raise_limit(state, RaiseLimit(CAMPAIGN_ID, CREATOR, one.tier_id, 9), now)
+            change_tier(state, change_of(one, limit=9), now)
+
+
+class TestChangeOfATier:
+    def test_in_a_draft_changes_everything_that_is_named(self) -> None:
+        one = tier(limit=5)
+        wanted: dict[str, Any] = {"title": "Two lamps", "minimum": eur(4_000), "estimated_delivery": "2028-01"}
+        state = drafts.draft(one)
+        [changed] = change_tier(state, change_of(one, **wanted, limit=3), NOW)
+        assert evolve(state, changed).tiers == (one.model_copy(update=wanted | {"limit": 3}),)
+
+    def test_in_a_draft_a_limit_holds_for_all_tiers_of_the_pool(self) -> None:
+        red = tier(limit=5)
+        state = drafts.draft(red, tier(limit=5, pool_id=red.pool_id), tier(limit=5))
+        [changed] = change_tier(state, change_of(red, limit=2), NOW)
+        assert [one.limit for one in evolve(state, changed).tiers] == [2, 2, 5]
+
+    def test_in_a_draft_can_leave_its_pool_and_become_unlimited(self) -> None:
+        red = tier(limit=5)
+        state = drafts.draft(red, tier(limit=5, pool_id=red.pool_id))
+        [changed] = change_tier(state, change_of(red, limit=None), NOW)
+        assert [(one.pool_id, one.limit) for one in evolve(state, changed).tiers] == [(None, None), (red.pool_id, 5)]
+
+    def test_in_a_draft_can_become_limited_and_can_share_another_pool(self) -> None:
+        free, red = tier(), tier(limit=5)
+        state = drafts.draft(free, red)
+        [limited] = change_tier(state, change_of(free, limit=9), NOW)
+        first, _ = evolve(state, limited).tiers
+        assert (first.pool_id, first.limit) == (NEW_POOL, 9)
+        [shared] = change_tier(state, change_of(free, pool_of=red.tier_id), NOW)
+        assert [(one.pool_id, one.limit) for one in evolve(state, shared).tiers] == [(red.pool_id, 5)] * 2
+
+    def test_in_a_draft_keeps_the_currency_of_the_goal(self) -> None:
+        one = tier()
+        with pytest.raises(WrongCurrency):
+            change_tier(drafts.draft(one), change_of(one, minimum=Money(amount=5, currency="USD")), NOW)
+
+    def test_to_what_it_is_changes_nothing(self) -> None:
+        one = tier(limit=5)
+        assert change_tier(drafts.draft(one), change_of(one, title=one.title, limit=5), NOW) == ()
+        assert change_tier(drafts.active(one), change_of(one, title=one.title, limit=5), NOW) == ()
+
+    @pytest.mark.parametrize(
+        "changes", [{"title": "Two"}, {"minimum": eur(1)}, {"estimated_delivery": "2028-01"}, {"pool_of": CAMPAIGN_ID}]
+    )
+    def test_while_active_is_refused_and_says_what_is_frozen(self, changes: dict[str, Any]) -> None:
+        one = tier(limit=5)
+        with pytest.raises(TierFrozen) as refused:
+            change_tier(drafts.active(one), change_of(one, **changes, limit=9), NOW)
+        assert refused.value.facts == {"frozen": list(changes)}
+
+    def test_to_unlimited_is_not_raising(self) -> None:
+        one = tier(limit=5)
+        with pytest.raises(LimitLowered):
+            change_tier(drafts.active(one), change_of(one, limit=None), NOW)
+
+    @pytest.mark.parametrize("state", [drafts.draft, drafts.active])
+    def test_to_something_older_than_it_is_is_refused(self, state: Any) -> None:
+        one = tier(limit=5)
+        read = frozenset({tier_tag(one)})
+        assert len(change_tier(state(one), change_of(one, read, limit=9), NOW)) == 1
+        changed = one.model_copy(update={"limit": 8})
+        with pytest.raises(ChangedMeanwhile):
+            change_tier(state(changed), change_of(one, read, limit=9), NOW)
+
+    def test_a_rule_that_says_no_is_named_before_a_change_meanwhile(self) -> None:
+        one = tier(limit=5)
+        with pytest.raises(LimitLowered):
+            change_tier(drafts.active(one), change_of(one, frozenset(), limit=4), NOW)
+
+
+class TestUpdates:
+    def test_are_counted_and_carry_what_was_said(self) -> None:
+        one = tier()
+        command = PostUpdate(
+            CAMPAIGN_ID, CREATOR, UpdateId(new_id()), UpdateKind.SHIPPING, "Off", "On its way.", one.tier_id
+        )
+        posted = post_update(drafts.active(one), command, 6, NOW)
+        assert (posted.number, posted.kind, posted.tier_id, posted.posted_at) == (7, "shipping", one.tier_id, NOW)
+        assert (posted.title, posted.text) == ("Off", "On its way.")
+
+    @pytest.mark.parametrize("state", [drafts.active(), drafts.closed(), CANCELLED, *ENDED])
+    def test_can_be_posted_from_the_launch_on_whatever_became_of_it(self, state: Campaign) -> None:
+        assert post_update(state, UPDATE, 0, NOW).number == 1
+
+    def test_need_readers(self) -> None:
+        for state in (drafts.draft(), evolve(drafts.draft(), DraftDiscarded(campaign_id=CAMPAIGN_ID))):
+            with pytest.raises(WrongStatus):
+                post_update(state, UPDATE, 0, NOW)
+
+    def test_are_for_a_tier_that_there_is(self) -> None:
+        with pytest.raises(TierNotFound):
+            post_update(drafts.active(tier()), replace(UPDATE, tier_id=TierId(new_id())), 0, NOW)
+
+    def test_are_limited_in_number(self) -> None:
+        assert post_update(drafts.active(), UPDATE, UPDATES_MAX - 1, NOW).number == UPDATES_MAX
+        with pytest.raises(TooManyUpdates):
+            post_update(drafts.active(), UPDATE, UPDATES_MAX, NOW)
 
 
 class TestLaunch:
