@@ -1,6 +1,7 @@
 """Public events of the pledge service (DOMAIN P1 to P11).
 
-Stream of `Pledge…` events: the pledge. Stream of `PledgeBookClosed`: the campaign whose book it is.
+Stream of `Pledge…` events: the pledge. Stream of `PledgeBookClosed`: the campaign whose book it is. Stream of
+`SlotOffered`: the offer.
 Everyone but the payment service follows a pledge by these events alone.
 """
 
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from contracts.campaign import PaymentStrategy
 from contracts.event import Event
-from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId, TierId
+from contracts.ids import CampaignId, ChangeId, OfferId, PersonId, PledgeId, TierId
 from contracts.money import Money
 
 CountryCode = Annotated[str, Field(pattern="^[A-Z]{2}$", examples=["DE"])]
@@ -101,6 +102,20 @@ class PledgeChangeDropped(PledgeFact, type="pledge.PledgeChangeDropped.v1"):
 
     change_id: ChangeId
     reason: str = Field(description="The provider's decline code, `lease_expired`, `cancelled` or `payment_ended`")
+
+
+class SlotOffered(Event, type="pledge.SlotOffered.v1"):
+    """A slot came free and is kept for the first on the waitlist, for a while (DOMAIN P3)."""
+
+    offer_id: OfferId
+    campaign_id: CampaignId
+    tier_id: TierId
+    backer_id: PersonId
+    offered_until: datetime
+
+    @property
+    def subject(self) -> UUID:
+        return self.offer_id
 
 
 class PledgeBookClosed(Event, type="pledge.PledgeBookClosed.v1"):

@@ -38,6 +38,7 @@ from contracts.pledge import (
     PledgePlaced,
     PledgeRefunded,
     PledgeVoided,
+    SlotOffered,
 )
 from contracts.settlement import (
     CampaignSettled,
@@ -95,7 +96,15 @@ SUBSCRIPTIONS: Mapping[str, tuple[type[Event], ...]] = MappingProxyType(
             PayoutRequested,
         ),
         "settlement": (*_CAMPAIGN_LIFE, *_PLEDGE_LIFE, PledgeBookClosed),
-        "notifier": (*_CAMPAIGN_LIFE, *_PLEDGE_LIFE, MilestoneCrossed, UpdatePosted, CampaignSettled, PayoutSent),
+        "notifier": (
+            *_CAMPAIGN_LIFE,
+            *_PLEDGE_LIFE,
+            SlotOffered,
+            MilestoneCrossed,
+            UpdatePosted,
+            CampaignSettled,
+            PayoutSent,
+        ),
         "analytics": (*_CAMPAIGN_LIFE, *_PLEDGE_LIFE, MilestoneCrossed, CampaignSettled, PayoutSent),
     }
 )

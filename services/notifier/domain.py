@@ -40,6 +40,7 @@ class Kind(StrEnum):
     PLEDGE_CONFIRMED = "pledge_confirmed"
     PLEDGE_DECLINED = "pledge_declined"
     PLEDGE_CANCELLED = "pledge_cancelled"
+    SLOT_OFFERED = "slot_offered"
     MILESTONE = "milestone"
     CAMPAIGN_FUNDED = "campaign_funded"
     CAMPAIGN_PARTIALLY_FUNDED = "campaign_partially_funded"
@@ -98,6 +99,7 @@ class Facts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     reason: str = ""
+    until: datetime | None = None
     percent: int | None = None
     stretch_goal: str | None = None
     total: Money | None = None

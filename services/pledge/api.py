@@ -13,7 +13,7 @@ from eventing.http import IdempotencyKey, command_fingerprint
 from eventing.lean import LeanRoute
 from eventing.runtime import Runtime
 from eventing.tokens import Forbidden
-from pledge import api_change, queries
+from pledge import api_change, api_waitlist, queries
 from pledge import domain_refusals as rules
 from pledge.api_answers import Backer, json_answer
 from pledge.bodies import PageLinks, PledgeAnswer, PledgeBody, PledgePage, ShownPledge
@@ -47,6 +47,7 @@ def router(runtime: Runtime, lease_seconds: int) -> APIRouter:
     routes = APIRouter(tags=["pledges"], responses={**ALL_LISTED})
     _add_commands(routes, runtime, lease_seconds)
     api_change.add_routes(routes, runtime, lease_seconds)
+    api_waitlist.add_routes(routes, runtime)
     _add_queries(routes, runtime)
     return routes
 

@@ -10,6 +10,8 @@ from contracts.money import AMOUNT_MINOR_MAX, Currency, Money
 from contracts.pledge import CountryCode
 from pledge.domain import UNDECIDED, Status
 from pledge.domain_options import Options
+from pledge.domain_waitlist import Waiting
+from pledge.queries import AHEAD_MAX
 from pledge.tables import PledgeView
 
 PaymentMethod = Annotated[
@@ -149,6 +151,40 @@ def _shown_change(row: PledgeView) -> ShownChange | None:
         decide_by=row.change_until,
         reason=row.change_reason,
     )
+
+
+class WaitLinks(BaseModel):
+    self: str = Field(examples=["/campaigns/0190f2c4-0000-7000-8000-000000000001/tiers/0190f2c4-…/waitlist"])
+    mine: str = Field("/me/waitlist", examples=["/me/waitlist"])
+
+
+class WaitAnswer(BaseModel):
+    """A place on a waitlist."""
+
+    campaign_id: UUID
+    tier_id: UUID
+    joined_at: datetime
+    links: WaitLinks
+
+
+class ShownWait(WaitAnswer):
+    ahead: int = Field(ge=0, le=AHEAD_MAX, description=f"How many are served first; {AHEAD_MAX}: or more")
+    offered_until: datetime | None = Field(description="A reward is kept for you until then: pledge for it")
+
+    @classmethod
+    def of(cls, entry: Waiting, ahead: int) -> "ShownWait":
+        return cls(
+            campaign_id=entry.campaign_id,
+            tier_id=entry.tier_id,
+            joined_at=entry.joined_at,
+            links=WaitLinks(self=f"/campaigns/{entry.campaign_id}/tiers/{entry.tier_id}/waitlist"),
+            ahead=ahead,
+            offered_until=entry.offered_until,
+        )
+
+
+class WaitPage(BaseModel):
+    items: list[ShownWait]
 
 
 class PageLinks(BaseModel):

@@ -61,14 +61,24 @@ class Tier:
 
 @dataclass(frozen=True)
 class Pool:
+    """Slots that are neither claimed nor offered are free; those who wait come before those who come (DOMAIN P3)."""
+
     pool_id: UUID
     campaign_id: UUID
     slots: int
     claimed: int = 0
+    offered: int = 0  # kept for backers of the waitlist
+    waiting: int = 0  # backers on the waitlist who have no offer yet
+    joined: int = 0  # backers who ever were on it: gives each a number
+
+    @property
+    def free(self) -> int:
+        return self.slots - self.claimed - self.offered
 
     @property
     def is_sold_out(self) -> bool:
-        return self.claimed >= self.slots
+        """For somebody who has not waited."""
+        return self.free <= self.waiting
 
 
 def book_of(launched: CampaignLaunched) -> Book:
@@ -135,12 +145,18 @@ def opened(book: Book | None, now: datetime) -> Book:
     return book
 
 
-def check_tier(tier: Tier | None, campaign_id: UUID, amount: Money) -> None:
-    """Raises UnknownTier, BelowMinimum."""
+def known_tier(tier: Tier | None, campaign_id: UUID) -> Tier:
+    """The tier, if it is this campaign's. Raises UnknownTier."""
     if tier is None or tier.campaign_id != campaign_id:
         raise UnknownTier(
             "Choose one of the campaign's tiers, or none. One that was just added can be had in a moment."
         )
+    return tier
+
+
+def check_tier(tier: Tier | None, campaign_id: UUID, amount: Money) -> None:
+    """Raises UnknownTier, BelowMinimum."""
+    tier = known_tier(tier, campaign_id)
     if amount.amount < tier.minimum_minor:
         minimum = Money(amount=tier.minimum_minor, currency=amount.currency)
         raise BelowMinimum(f"This tier starts at {minimum}.", minimum=minimum.model_dump())

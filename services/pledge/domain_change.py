@@ -22,11 +22,12 @@ from pledge.domain_refusals import (
     PaymentUndecided,
     PledgeChangedMeanwhile,
     PledgeEnded,
-    SoldOut,
     TooManyChanges,
     WrongCurrency,
+    sold_out,
     utc,
 )
+from pledge.domain_waitlist import Waiting, has_slot_for
 
 LEASE_EXPIRED: Final = "lease_expired"
 CANCELLED: Final = "cancelled"
@@ -72,9 +73,18 @@ def wanted(command: ChangePledge, pledge: Pledge, now: datetime) -> Change:
 
 
 def change(
-    pledge: Pledge, to: Change, now: datetime, *, book: Book, tier: Tier | None, pool: Pool | None
+    pledge: Pledge,
+    to: Change,
+    now: datetime,
+    *,
+    book: Book,
+    tier: Tier | None,
+    pool: Pool | None,
+    entry: Waiting | None = None,
 ) -> tuple[PledgeChangeRequested | PledgeChanged, ...]:
-    """A change asked for (DOMAIN P6). `tier` is the new one; `pool` is its pool if that is not the old tier's.
+    """A change asked for (DOMAIN P6).
+
+    `tier` is the new one; `pool` is its pool if that is not the old tier's, `entry` the backer's place on its waitlist.
 
     Raises:
         PledgeEnded, PaymentUndecided, ChangeUndecided, CampaignNotOpen, DeadlinePassed, WrongCurrency, UnknownTier,
@@ -89,8 +99,8 @@ def change(
     if to.tier_id is not None:
         check_tier(tier, pledge.campaign_id, to.amount)
     _check_allowed(pledge, to, book, now)
-    if pool is not None and pool.is_sold_out:
-        raise SoldOut("All rewards of the other tier are taken; your pledge stands as it was.")
+    if pool is not None and not has_slot_for(pool, entry):
+        raise sold_out(pledge.campaign_id, to.tier_id)
     if not _moves_money(pledge, to):
         return (_done(pledge, to, pledge.hold_id, pledge.capture_before),)
     if pledge.changes >= CHANGES_MAX:

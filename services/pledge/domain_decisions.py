@@ -43,10 +43,11 @@ from pledge.domain_refusals import (
     PledgeEnded,
     PledgeUnknown,
     RefundWindowOver,
-    SoldOut,
     WrongCurrency,
+    sold_out,
     utc,
 )
+from pledge.domain_waitlist import Waiting, has_slot_for
 
 BY_BACKER: Final = "backer"
 WITH_CAMPAIGN: Final = "campaign_cancelled"
@@ -83,8 +84,11 @@ def place(
     tier: Tier | None,
     pool: Pool | None,
     first: UUID | None,
+    entry: Waiting | None = None,
 ) -> tuple[PledgePlaced, ...]:
-    """A new pledge (DOMAIN P1, P2, P4). `first` is the backer's live pledge to this campaign, if there is one.
+    """A new pledge (DOMAIN P1, P2, P4).
+
+    `first` is the backer's live pledge to this campaign, `entry` their place on the pool's waitlist, if there is one.
 
     Raises:
         CampaignUnknown, CampaignNotOpen, DeadlinePassed, WrongCurrency, UnknownTier, BelowMinimum, AlreadyPledged,
@@ -98,8 +102,8 @@ def place(
     if first is not None:
         link = f"/pledges/{first}"
         raise AlreadyPledged(f"Your pledge is at {link}.", pledge_id=str(first), links={"pledge": link})
-    if pool is not None and pool.is_sold_out:
-        raise SoldOut("All rewards of this tier are taken. One comes free when a pledge is cancelled or declined.")
+    if pool is not None and not has_slot_for(pool, entry):
+        raise sold_out(command.campaign_id, command.tier_id)
     placed = PledgePlaced(
         pledge_id=command.pledge_id,
         campaign_id=command.campaign_id,

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import ClassVar
+from uuid import UUID
 
 from eventing.refusal import Refusal
 
@@ -48,6 +49,16 @@ class AlreadyPledged(Refusal):
 class SoldOut(Refusal):
     code: ClassVar[str] = "sold-out"
     title: ClassVar[str] = "This tier is sold out"
+
+
+class NotSoldOut(Refusal):
+    code: ClassVar[str] = "not-sold-out"
+    title: ClassVar[str] = "There is no need to wait for this tier"
+
+
+class WaitlistFull(Refusal):
+    code: ClassVar[str] = "waitlist-full"
+    title: ClassVar[str] = "The waitlist of this tier is full"
 
 
 class PledgeUnknown(Refusal):
@@ -100,3 +111,9 @@ class TooManyChanges(Refusal):
 def utc(time: datetime) -> str:
     """A time as refusals name it: RFC 3339 in UTC."""
     return time.isoformat().replace("+00:00", "Z")
+
+
+def sold_out(campaign_id: UUID, tier_id: UUID | None) -> SoldOut:
+    """With the way to the waitlist (DOMAIN P3)."""
+    detail = "All rewards of this tier are taken. Join its waitlist: who is first is offered the next that comes free."
+    return SoldOut(detail, links={"waitlist": f"/campaigns/{campaign_id}/tiers/{tier_id}/waitlist"})

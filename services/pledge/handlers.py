@@ -24,13 +24,15 @@ from contracts.settlement import DropRequested
 from eventing.database import Connection
 from eventing.definition import Answer, Definition, Handler
 from eventing.work import Need, Recorded, Work
-from pledge import domain_book, domain_change, domain_decisions, slots
+from pledge import domain_book, domain_change, domain_decisions, handlers_waitlist
+from pledge import handlers_slots as slots
 from pledge.domain import BOOKED, Pledge, counted
 from pledge.domain_book import Book
 from pledge.domain_change import ChangePledge
 from pledge.domain_decisions import CancelPledge, PlacePledge
+from pledge.domain_waitlist import SlotOfferEnded
 from pledge.projections import PLEDGES_PROJECTION
-from pledge.tables import BOOK_STREAM, BOOKS, LIVE_PLEDGES, PLEDGE, PLEDGES, POOLS, TIERS, LivePledge
+from pledge.tables import BOOK_STREAM, BOOKS, LIVE_PLEDGES, PLEDGE, PLEDGES, POOLS, TIERS, WAITLIST, LivePledge
 
 CAMPAIGN_SOURCE: Final = "campaign"
 
@@ -76,14 +78,15 @@ def _place(work: Work, command: PlacePledge) -> Answer:
     pool = work.get(POOLS, tier.pool_id) if tier and tier.pool_id else None
     first = work.get(LIVE_PLEDGES, command.campaign_id, command.backer_id)
     first_id = first.pledge_id if first else None
-    events = domain_decisions.place(command, work.now, book=book, tier=tier, pool=pool, first=first_id)
+    entry = slots.entry_of(work, pool, command.backer_id)
+    events = domain_decisions.place(command, work.now, book=book, tier=tier, pool=pool, first=first_id, entry=entry)
     assert book is not None
     work.start(PLEDGE, command.pledge_id, *events)
     pledge = work.stream(PLEDGE, command.pledge_id).state
     assert pledge is not None
     work.put(BOOKS, counted(book, None, pledge))
     if pool is not None:
-        work.put(POOLS, replace(pool, claimed=pool.claimed + 1))
+        slots.claim(work, pool, command.backer_id)
     pool_id = pool.pool_id if pool else None
     work.put(LIVE_PLEDGES, LivePledge(command.campaign_id, command.backer_id, command.pledge_id, pool_id))
     return _answer(pledge)
@@ -106,7 +109,9 @@ def _change(work: Work, command: ChangePledge) -> Answer:
     to = domain_change.wanted(command, pledge, work.now)
     tier = work.get(TIERS, to.tier_id) if to.tier_id else None
     pool = slots.needed(work, pledge, tier)
-    after = _record(work, pledge, domain_change.change(pledge, to, work.now, book=book, tier=tier, pool=pool))
+    entry = slots.entry_of(work, pool, pledge.backer_id)
+    events = domain_change.change(pledge, to, work.now, book=book, tier=tier, pool=pool, entry=entry)
+    after = _record(work, pledge, events)
     undecided = after.change is not None
     return {**_answer(after), "version": work.stream(PLEDGE, command.pledge_id).version, "undecided": undecided}
 
@@ -299,6 +304,7 @@ COMMANDS: dict[type[Any], Handler] = {
     CancelWithCampaign: Handler(_cancel_with_campaign, _ending_needs),
     CloseBook: Handler(_close, lambda command: ((BOOKS, (command.campaign_id,)),)),
     AnnounceBook: Handler(_announce, _announce_needs, _read_booked),
+    **handlers_waitlist.COMMANDS,
 }
 REACTIONS: dict[type[Event], Handler] = {
     CampaignLaunched: Handler(_launch, _launch_needs),
@@ -313,5 +319,6 @@ DEFINITION = Definition(
     commands=COMMANDS,
     reactions=REACTIONS,
     projections=(PLEDGES_PROJECTION,),
-    tables=(BOOKS, TIERS, POOLS, LIVE_PLEDGES),
+    tables=(BOOKS, TIERS, POOLS, LIVE_PLEDGES, WAITLIST),
+    private_events=(SlotOfferEnded,),
 )

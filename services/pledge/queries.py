@@ -7,12 +7,15 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from eventing.database import Connection
+from eventing.database import Connection, Pool
 from pledge.domain import LIVE, UNDECIDED
 from pledge.domain_options import Options, options
+from pledge.domain_waitlist import Waiting
 from pledge.handlers import AnnounceBook, CancelWithCampaign, CloseBook, ExpireLease
-from pledge.tables import BOOKS, PLEDGES, PledgeView
+from pledge.handlers_waitlist import LapseOffer, OfferSlots
+from pledge.tables import BOOKS, PLEDGES, WAITLIST, PledgeView
 
+AHEAD_MAX: Final = 1_000  # A place further back than this is far enough to know.
 # Written out, so that the partial indexes on the same lists are used.
 _IN_LIVE: Final = ", ".join(f"'{status.value}'" for status in sorted(LIVE))
 _IN_UNDECIDED: Final = ", ".join(f"'{status.value}'" for status in sorted(UNDECIDED))
@@ -66,6 +69,42 @@ _CHANGE_RUN_OUT = """
     ORDER BY change_until
     LIMIT $2
 """
+_WAITING = f"""
+    SELECT {", ".join(f"w.{column.name}" for column in WAITLIST.columns)},
+        (
+            SELECT count(*)
+            FROM (
+                SELECT
+                FROM waitlist
+                WHERE pool_id = w.pool_id
+                  AND offered_until IS NULL
+                  AND number < w.number
+                LIMIT $3
+            ) AS first
+        ) AS ahead
+    FROM waitlist w
+    JOIN book USING (campaign_id)
+    WHERE w.backer_id = $1
+      AND book.state = 'open'
+    ORDER BY w.joined_at DESC
+    LIMIT $2
+"""  # noqa: S608 - names from the code
+_LAPSED = """
+    SELECT pool_id, backer_id
+    FROM waitlist
+    WHERE offered_until <= $1
+    ORDER BY offered_until
+    LIMIT $2
+"""
+_TO_OFFER = """
+    SELECT pool.pool_id, pool.campaign_id
+    FROM pool
+    JOIN book USING (campaign_id)
+    WHERE pool.waiting > 0
+      AND pool.slots > pool.claimed + pool.offered
+      AND book.state = 'open'
+    LIMIT $1
+"""
 _OF_CANCELLED = f"""
     SELECT pledge_id, campaign_id, backer_id
     FROM pledge_view
@@ -73,6 +112,21 @@ _OF_CANCELLED = f"""
       AND campaign_id IN (SELECT campaign_id FROM book WHERE state = 'cancelled' AND live > 0)
     LIMIT $1
 """  # noqa: S608 - names from the code
+
+
+async def waiting_of(pool: Pool, backer_id: UUID, limit: int) -> Sequence[tuple[Waiting, int]]:
+    """Where a backer waits in open campaigns, newest first, and how many are ahead (counted up to AHEAD_MAX)."""
+    rows = await pool.fetch(_WAITING, backer_id, limit, AHEAD_MAX)
+    return [(WAITLIST.load(tuple(row)[:-1]), row["ahead"]) for row in rows]
+
+
+async def offers_lapsed(connection: Connection, now: datetime, limit: int) -> list[LapseOffer]:
+    return [LapseOffer(*row) for row in await connection.fetch(_LAPSED, now, limit)]
+
+
+async def to_offer(connection: Connection, limit: int, offer_seconds: int) -> list[OfferSlots]:
+    rows = await connection.fetch(_TO_OFFER, limit)
+    return [OfferSlots(row["pool_id"], row["campaign_id"], offer_seconds) for row in rows]
 
 
 async def pledge(

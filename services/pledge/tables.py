@@ -9,6 +9,7 @@ from eventing.tables import Counters, Table
 from eventing.work import Fold
 from pledge.domain import Pledge, Status, evolve
 from pledge.domain_book import Book, Pool, Tier
+from pledge.domain_waitlist import Waiting
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,14 @@ def _announced(_before: bool | None, _event: Event) -> bool:
 
 PLEDGE: Fold[Pledge] = Fold(evolve)
 BOOK_STREAM: Fold[bool] = Fold(_announced)  # the campaign's own stream here: its manifest
+OFFER: Fold[bool] = Fold(_announced)  # what was told of an offer; where it stands is in its row
 
 # Decision tables, in the order in which they are locked.
 BOOKS = Table("book", Book, ("campaign_id",))
 TIERS = Table("tier", Tier, ("tier_id",), lock=False)
 POOLS = Table("pool", Pool, ("pool_id",))
 LIVE_PLEDGES = Table("live_pledge", LivePledge, ("campaign_id", "backer_id"))
+WAITLIST = Table("waitlist", Waiting, ("pool_id", "backer_id"))
 
 PLEDGES = Table("pledge_view", PledgeView, ("pledge_id",))
 BUCKETS = Counters("pledge_buckets", Buckets, ("campaign_id",))

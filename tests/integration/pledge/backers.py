@@ -31,6 +31,7 @@ from pledge.tables import PledgeView
 from tests.integration.house import START, House, Stories
 
 LEASE_SECONDS = 900
+OFFER_SECONDS = 3600
 DEADLINE = START + timedelta(days=30)
 CUTOFF = DEADLINE - timedelta(hours=48)
 
@@ -105,7 +106,7 @@ class Backers:
 
     @property
     def timers(self) -> Timers:
-        return Timers(self.house.pool, self.house.commit, self.house.clock)
+        return Timers(self.house.pool, self.house.commit, self.house.clock, OFFER_SECONDS)
 
     async def hear(self, *events: Event) -> None:
         await self.house.take_in(*self.stories.tell(*events))

@@ -25,6 +25,8 @@ from pledge.app import HOUSE, Settings
 from tests.integration.eventing.shell import serving
 from tests.integration.house import START, Stories
 
+PATIENCE_SECONDS = 20.0
+
 
 @dataclass
 class Door:
@@ -79,6 +81,12 @@ class Door:
 
     async def get(self, path: str, person_id: UUID) -> httpx.Response:
         return await self.http.get(path, headers={"Authorization": f"Bearer {self.token(person_id)}"})
+
+    async def until(self, query: str) -> None:
+        """Wait for something that the service does by itself: the query then has a row."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await self.runtime.pool.fetchrow(query):  # noqa: ASYNC110 - the database wakes nobody
+                await asyncio.sleep(0.02)
 
     async def recorded(self) -> int:
         """How many own events and stored answers there are."""

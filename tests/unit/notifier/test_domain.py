@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contracts.campaign import MilestoneCrossed, PaymentStrategy
-from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId, new_id
+from contracts.ids import CampaignId, ChangeId, OfferId, PersonId, PledgeId, TierId, new_id
 from contracts.money import Money
 from contracts.payment import PayoutSent
 from contracts.pledge import (
@@ -22,10 +22,11 @@ from contracts.pledge import (
     PledgePlaced,
     PledgeRefunded,
     PledgeVoided,
+    SlotOffered,
 )
 from contracts.settlement import CampaignSettled, Outcome, Tally
 from contracts.subscriptions import SUBSCRIPTIONS
-from notifier import domain
+from notifier import domain, domain_offer
 from notifier.domain import Campaign, Facts, Kind, Standing, Status
 
 NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
@@ -92,6 +93,20 @@ class TestPledge:
     def test_every_fact_that_comes_in_has_a_standing(self) -> None:
         facts = {event for event in SUBSCRIPTIONS["notifier"] if issubclass(event, PledgeFact)}
         assert set(domain.STANDING_AFTER) == facts
+
+
+class TestOffer:
+    def test_who_waited_is_told_once_of_each_offer_and_until_when(self) -> None:
+        fact = SlotOffered(
+            offer_id=OfferId(new_id()),
+            campaign_id=CAMPAIGN,
+            tier_id=TierId(new_id()),
+            backer_id=BACKER,
+            offered_until=NOW,
+        )
+        notice = domain_offer.offer_notice(fact, NOW)
+        assert (notice.kind, notice.person_id, notice.about_id) == (Kind.SLOT_OFFERED, BACKER, fact.offer_id)
+        assert Facts.model_validate_json(notice.facts) == Facts(until=NOW)
 
 
 class TestBacking:

@@ -1,13 +1,30 @@
-"""Slots of pools, as changes and ends of pledges claim and free them (DOMAIN P2, P6). Part of the handlers."""
+"""Slots of pools, as pledges and their changes claim and free them (DOMAIN P2, P3, P6)."""
 
 from dataclasses import replace
 from uuid import UUID
 
 from contracts.pledge import PledgeChanged, PledgeChangeDropped, PledgeChangeRequested, PledgeFact
 from eventing.work import Work
+from pledge import domain_waitlist
 from pledge.domain import LIVE, Pledge
 from pledge.domain_book import Pool, Tier
-from pledge.tables import LIVE_PLEDGES, POOLS, TIERS, LivePledge
+from pledge.domain_waitlist import Waiting
+from pledge.tables import LIVE_PLEDGES, POOLS, TIERS, WAITLIST, LivePledge
+
+
+def entry_of(work: Work, pool: Pool | None, backer_id: UUID) -> Waiting | None:
+    """The backer's place on the pool's waitlist, looked up only where it can make a difference."""
+    if pool is None or not (pool.offered or (pool.waiting and not pool.is_sold_out)):
+        return None
+    return work.get(WAITLIST, pool.pool_id, backer_id)
+
+
+def claim(work: Work, pool: Pool, backer_id: UUID) -> None:
+    """One slot more is taken; a place on the waitlist or an offer is used up by it."""
+    entry = entry_of(work, pool, backer_id)
+    work.put(POOLS, domain_waitlist.claimed(pool, entry))
+    if entry is not None:
+        work.delete(WAITLIST, pool.pool_id, backer_id)
 
 
 def needed(work: Work, pledge: Pledge, tier: Tier | None) -> Pool | None:
@@ -26,8 +43,8 @@ def follow(work: Work, before: Pledge, event: PledgeFact, after: Pledge) -> None
     match event:
         case PledgeChangeRequested():
             pool_id = _pool_id(work, event.new_tier_id)
-            if pool_id not in {None, live.pool_id}:
-                _claim(work, pool_id)
+            if pool_id is not None and pool_id != live.pool_id:
+                claim(work, _pool(work, pool_id), live.backer_id)
                 work.put(LIVE_PLEDGES, replace(live, change_pool_id=pool_id))
         case PledgeChanged():
             _switch(work, live, _pool_id(work, event.tier_id))
@@ -45,16 +62,10 @@ def _switch(work: Work, live: LivePledge, pool_id: UUID | None) -> None:
     """To the pool of the pledge's new tier: its slot was claimed with the wish, or is now if nothing was undecided."""
     if pool_id == live.pool_id:
         return
-    if live.change_pool_id is None:
-        _claim(work, pool_id)
+    if live.change_pool_id is None and pool_id is not None:
+        claim(work, _pool(work, pool_id), live.backer_id)
     _free(work, live.pool_id)
     work.put(LIVE_PLEDGES, replace(live, pool_id=pool_id, change_pool_id=None))
-
-
-def _claim(work: Work, pool_id: UUID | None) -> None:
-    if pool_id is not None:
-        pool = _pool(work, pool_id)
-        work.put(POOLS, replace(pool, claimed=pool.claimed + 1))
 
 
 def _free(work: Work, pool_id: UUID | None) -> None:
