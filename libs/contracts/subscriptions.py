@@ -82,6 +82,7 @@ SUBSCRIPTIONS: Mapping[str, tuple[type[Event], ...]] = MappingProxyType(
             PaymentChangeAuthorized,
             PaymentChangeDeclined,
             DropRequested,
+            CampaignSettled,
         ),
         "payment": (
             CampaignLaunched,

@@ -1,9 +1,9 @@
 """The pledge's HTTP door (DOMAIN P1, P4, P7, P10, H1 to H4)."""
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from contracts.ids import CampaignId, PledgeId, TierId, new_id
 from contracts.money import Money
@@ -13,15 +13,12 @@ from eventing.http import IdempotencyKey, command_fingerprint
 from eventing.lean import LeanRoute
 from eventing.runtime import Runtime
 from eventing.tokens import Forbidden
-from pledge import api_change, api_waitlist, queries
+from pledge import api_change, api_lists, api_waitlist
 from pledge import domain_refusals as rules
 from pledge.api_answers import Backer, json_answer
-from pledge.bodies import PageLinks, PledgeAnswer, PledgeBody, PledgePage, ShownPledge
+from pledge.bodies import PledgeAnswer, PledgeBody
 from pledge.domain_decisions import CancelPledge, PlacePledge
 from pledge.hints import PoolHints
-
-PAGE_MAX: Final = 100
-PAGE_DEFAULT: Final = 20
 
 _PLACED: Final[dict[int | str, dict[str, Any]]] = {
     201: {"model": PledgeAnswer, "description": "Placed; its payment is being decided"},
@@ -48,7 +45,7 @@ def router(runtime: Runtime, lease_seconds: int) -> APIRouter:
     _add_commands(routes, runtime, lease_seconds)
     api_change.add_routes(routes, runtime, lease_seconds)
     api_waitlist.add_routes(routes, runtime)
-    _add_queries(routes, runtime)
+    api_lists.add_routes(routes, runtime)
     return routes
 
 
@@ -91,19 +88,3 @@ def _add_commands(routes: APIRouter, runtime: Runtime, lease_seconds: int) -> No
             idempotency=Idempotency(backer.person_id, key, fingerprint),
         )
         return json_answer(answer, 202)
-
-
-def _add_queries(routes: APIRouter, runtime: Runtime) -> None:
-    @routes.get("/me/pledges", responses=refusals(Forbidden))
-    async def mine(
-        backer: Backer,
-        before: Annotated[UUID | None, Query(description="Pledges older than this one")] = None,
-        limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
-    ) -> PledgePage:
-        """The backer's pledges, newest first."""
-        async with runtime.pool.acquire() as connection:
-            now = await runtime.clock.now(connection)
-            rows = await queries.pledges_of(connection, backer.person_id, before, limit + 1, now)
-        page = rows[:limit]
-        more = f"/me/pledges?before={page[-1][0].pledge_id}&limit={limit}" if len(rows) > limit else None
-        return PledgePage(items=[ShownPledge.of(*row) for row in page], links=PageLinks(next=more))

@@ -191,6 +191,35 @@ class PageLinks(BaseModel):
     next: str | None = Field(description="The next page, if there is one")
 
 
+class ShownBacker(BaseModel):
+    """A pledge as the campaign's creator sees it: nothing says who the person is (DOMAIN N4)."""
+
+    pledge_id: UUID
+    backer_id: UUID
+    status: Status
+    amount: Money
+    tier_id: UUID | None
+    country: CountryCode
+    placed_at: datetime
+
+    @classmethod
+    def of(cls, row: PledgeView) -> "ShownBacker":
+        return cls(
+            pledge_id=row.pledge_id,
+            backer_id=row.backer_id,
+            status=row.status,
+            amount=Money(amount=row.amount_minor, currency=row.currency),
+            tier_id=row.tier_id,
+            country=row.country,
+            placed_at=row.placed_at,
+        )
+
+
+class BackerPage(BaseModel):
+    items: list[ShownBacker]
+    links: PageLinks
+
+
 class PledgePage(BaseModel):
     items: list[ShownPledge]
     links: PageLinks

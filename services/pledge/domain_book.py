@@ -10,6 +10,7 @@ from contracts.campaign import CampaignLaunched, FundingModel, PaymentStrategy, 
 from contracts.ids import CampaignId
 from contracts.money import Money
 from contracts.pledge import PledgeBookClosed
+from contracts.settlement import Outcome
 from pledge.domain_refusals import BelowMinimum, CampaignNotOpen, CampaignUnknown, DeadlinePassed, UnknownTier, utc
 
 POLICY_SECONDS_MAX: Final = 10 * 366 * 86_400  # A longer cutoff or window means the same, and dates have an end.
@@ -39,6 +40,7 @@ class Book:
     live: int = 0
     live_minor: int = 0
     closed_at: datetime | None = None
+    outcome: Outcome | None = None  # of the settlement
 
     def takes_pledges(self, now: datetime) -> bool:
         """The one point of decision about the deadline (DOMAIN P9)."""
@@ -57,6 +59,8 @@ class Tier:
     campaign_id: UUID
     minimum_minor: int
     pool_id: UUID | None
+    title: str = ""
+    estimated_delivery: str = ""  # year and month
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def book_of(launched: CampaignLaunched) -> Book:
 
 
 def tier_of(campaign_id: CampaignId, tier: RewardTier) -> Tier:
-    return Tier(tier.tier_id, campaign_id, tier.minimum.amount, tier.pool_id)
+    return Tier(tier.tier_id, campaign_id, tier.minimum.amount, tier.pool_id, tier.title, tier.estimated_delivery)
 
 
 def widen(pool: Pool | None, pool_id: UUID, campaign_id: UUID, slots: int) -> Pool:

@@ -23,6 +23,28 @@ class DeadlinePassed(Refusal):
     title: ClassVar[str] = "The campaign is over"
 
 
+class NoSuchCampaign(Refusal):
+    code: ClassVar[str] = "campaign-not-found"
+    title: ClassVar[str] = "There is no such campaign of yours"
+    status: ClassVar[int] = 404
+
+
+class NotSettled(Refusal):
+    code: ClassVar[str] = "not-settled"
+    title: ClassVar[str] = "There is nothing to fulfil yet"
+
+
+class NothingToFulfil(Refusal):
+    code: ClassVar[str] = "nothing-to-fulfil"
+    title: ClassVar[str] = "Nothing was collected, so nobody is owed a reward"
+
+
+class CursorUnknown(Refusal):
+    code: ClassVar[str] = "cursor-unknown"
+    title: ClassVar[str] = "The list cannot go on from there"
+    status: ClassVar[int] = 422
+
+
 class WrongCurrency(Refusal):
     code: ClassVar[str] = "wrong-currency"
     title: ClassVar[str] = "The campaign runs in another currency"

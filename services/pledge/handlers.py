@@ -20,7 +20,7 @@ from contracts.payment import (
     PaymentVoided,
 )
 from contracts.pledge import PledgeFact
-from contracts.settlement import DropRequested
+from contracts.settlement import CampaignSettled, DropRequested
 from eventing.database import Connection
 from eventing.definition import Answer, Definition, Handler
 from eventing.work import Need, Recorded, Work
@@ -233,6 +233,13 @@ def _cancel_campaign(work: Work, recorded: Recorded) -> None:
         work.put(BOOKS, domain_book.cancel_all(book))
 
 
+def _settle(work: Work, recorded: Recorded) -> None:
+    """What a creator may do with the list of backers depends on how it ended (DOMAIN P11)."""
+    settled: CampaignSettled = recorded.event
+    if (book := work.get(BOOKS, recorded.subject)) is not None:
+        work.put(BOOKS, replace(book, outcome=settled.outcome))
+
+
 def _book_needs(recorded: Recorded) -> tuple[Need, ...]:
     return ((BOOKS, (recorded.subject,)),)
 
@@ -311,6 +318,7 @@ REACTIONS: dict[type[Event], Handler] = {
     RewardTierAdded: Handler(_add_tier, lambda recorded: _tier_needs(recorded.event.tier)),
     TierLimitRaised: Handler(_raise_limit, lambda recorded: ((POOLS, (recorded.event.pool_id,)),)),
     CampaignCancelled: Handler(_cancel_campaign, _book_needs),
+    CampaignSettled: Handler(_settle, _book_needs),
     **dict.fromkeys(_PAYMENT_FACTS, Handler(_follow_payment, _fact_needs)),
     DropRequested: Handler(_drop, _fact_needs),
 }

@@ -8,16 +8,16 @@ from uuid import UUID
 from asyncpg import Record
 
 from eventing.database import Connection, Pool
-from pledge.domain import LIVE, UNDECIDED
+from pledge.domain import UNDECIDED
 from pledge.domain_options import Options, options
 from pledge.domain_waitlist import Waiting
 from pledge.handlers import AnnounceBook, CancelWithCampaign, CloseBook, ExpireLease
 from pledge.handlers_waitlist import LapseOffer, OfferSlots
+from pledge.queries_backers import IN_LIVE
 from pledge.tables import BOOKS, PLEDGES, WAITLIST, PledgeView
 
 AHEAD_MAX: Final = 1_000  # A place further back than this is far enough to know.
 # Written out, so that the partial indexes on the same lists are used.
-_IN_LIVE: Final = ", ".join(f"'{status.value}'" for status in sorted(LIVE))
 _IN_UNDECIDED: Final = ", ".join(f"'{status.value}'" for status in sorted(UNDECIDED))
 _OF_PLEDGE: Final = tuple(f"p.{column.name}" for column in PLEDGES.columns)
 _OF_BOOK: Final = tuple(f"b.{column.name}" for column in BOOKS.columns)
@@ -108,7 +108,7 @@ _TO_OFFER = """
 _OF_CANCELLED = f"""
     SELECT pledge_id, campaign_id, backer_id
     FROM pledge_view
-    WHERE status IN ({_IN_LIVE})
+    WHERE status IN ({IN_LIVE})
       AND campaign_id IN (SELECT campaign_id FROM book WHERE state = 'cancelled' AND live > 0)
     LIMIT $1
 """  # noqa: S608 - names from the code

@@ -200,7 +200,7 @@ class TestMine:
         assert [pledge["id"] for page in pages for pledge in page] == placed[::-1]
 
     async def test_a_broken_query_is_refused(self, door: Door) -> None:
-        for query in ("limit=0", "limit=101", "limit=x", "before=x"):
+        for query in ("limit=0", "limit=101", "limit=x", "cursor=" + "x" * 65):
             answer = await door.get(f"/me/pledges?{query}", new_id())
             assert (query, answer.status_code, answer.json()["type"]) == (query, 422, "/problems/invalid-request")
 
