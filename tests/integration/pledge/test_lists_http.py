@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator, Sequence
@@ -13,12 +14,12 @@ import httpx
 import pytest
 
 from contracts.campaign import CampaignLaunched
-from contracts.ids import CampaignId, PersonId, PledgeId, new_id
+from contracts.ids import CampaignId, PersonId, PledgeId, TierId, new_id
 from contracts.money import Money
 from contracts.payment import PaymentCaptured, PaymentDeclined
 from contracts.settlement import CampaignSettled, Outcome, Tally
 from deploy.local.provision import Provisioned
-from pledge import queries_backers
+from pledge.queries_backers import PAGE_ROWS
 from tests.integration.pledge.backers import euros, launched, placing, tier
 from tests.integration.pledge.door import Door, open_door
 from tests.integration.pledge.test_http import MISSING, body
@@ -33,8 +34,7 @@ async def door(provisioned: Provisioned, tmp_path: Path) -> AsyncIterator[Door]:
 async def placed(door: Door, campaign: CampaignLaunched, number: int, **changed: Any) -> list[UUID]:
     """So many pledges of so many people."""
     commands = [placing(campaign.campaign_id, **changed) for _ in range(number)]
-    for command in commands:
-        await door.runtime.commit.execute(command)
+    await asyncio.gather(*map(door.runtime.commit.execute, commands))
     return [command.pledge_id for command in commands]
 
 
@@ -117,27 +117,25 @@ class TestBackers:
 
 
 class TestFulfilment:
-    async def test_lists_what_was_paid_by_tier_and_page_by_page(
-        self, door: Door, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(queries_backers, "PAGE_ROWS", 4)
+    async def test_lists_what_was_paid_by_tier_and_page_by_page(self, door: Door) -> None:
         red = tier().model_copy(update={"title": 'A "red" print, signed'})
         blue = tier().model_copy(update={"title": "=2+5"})
         campaign = launched(red, blue)
         await door.hear(campaign)
-        wanted = {red.tier_id: await placed(door, campaign, 9, tier_id=red.tier_id)}
-        wanted[blue.tier_id] = await placed(door, campaign, 4, tier_id=blue.tier_id)
-        bare = await placed(door, campaign, 3)
+        wanted: dict[TierId | None, list[UUID]] = {
+            red.tier_id: await placed(door, campaign, PAGE_ROWS + 1, tier_id=red.tier_id),
+            blue.tier_id: await placed(door, campaign, 4, tier_id=blue.tier_id),
+            None: await placed(door, campaign, 3),
+        }
         failed = await placed(door, campaign, 2, tier_id=red.tier_id)
-        await captured(door, campaign.campaign_id, [*wanted[red.tier_id], *wanted[blue.tier_id], *bare])
+        await captured(door, campaign.campaign_id, [one for ids in wanted.values() for one in ids])
         await door.hear(settled(campaign, Outcome.PARTIALLY_FUNDED))
         answer = await as_creator(door, f"/campaigns/{campaign.campaign_id}/fulfilment.csv", campaign.creator_id)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "text/csv; charset=utf-8")
         lines = list(csv.DictReader(io.StringIO(answer.text, newline="")))
-        owed = {
-            one: [line["pledge_id"] for line in lines if line["tier_id"] == str(one or "")] for one in (*wanted, None)
-        }
-        assert owed == {one: [str(p) for p in ids] for one, ids in {**wanted, None: bare}.items()}
+        for tier_id, ids in wanted.items():
+            listed = [line["pledge_id"] for line in lines if line["tier_id"] == str(tier_id or "")]
+            assert listed == [str(pledge_id) for pledge_id in ids]
         assert not {str(pledge_id) for pledge_id in failed} & {line["pledge_id"] for line in lines}
         titles = {line["tier_id"]: line["tier"] for line in lines}
         assert titles[str(red.tier_id)] == 'A "red" print, signed'
