@@ -20,7 +20,7 @@ from eventing.database import Pool
 from eventing.group_commit import GroupCommit
 from eventing.refusal import Unavailable
 from eventing.work import Work
-from payment.domain import Kind
+from payment.domain_events import Kind
 from payment.gateway import Contention, Mismatch, NoEffect, Outcome, Provider, Request, Throttled, Unknown
 from payment.handlers import Decide, PutOff
 from payment.tables import OPERATIONS, OperationRow, State

@@ -143,7 +143,7 @@ class TestCancel:
     @pytest.mark.parametrize("state", [pledge(), pledge(PledgeAuthorized)])
     def test_before_the_cutoff(self, state: Pledge) -> None:
         [event] = cancel(state, book(), CUTOFF - TICK)
-        assert (event.reason, event.cancelled_at) == ("backer", CUTOFF - TICK)
+        assert event == PledgeCancelled(**state.about, reason="backer", cancelled_at=CUTOFF - TICK)
 
     @pytest.mark.parametrize("now", [CUTOFF, DEADLINE, DEADLINE + TICK])
     def test_from_the_cutoff_on_is_refused_and_names_the_time(self, now: Any) -> None:
@@ -193,14 +193,15 @@ class TestCancelWithCampaign:
         for kind, status in STATUS_AFTER.items():
             state = pledge() if kind is PledgePlaced else pledge(kind)
             ended = cancel_with_campaign(state, NOON)
-            assert [e.reason for e in ended] == (["campaign_cancelled"] if status in LIVE else [])
+            told = [e.reason for e in ended if isinstance(e, PledgeCancelled)]
+            assert told == (["campaign_cancelled"] if status in LIVE else [])
 
 
 class TestExpire:
     def test_at_the_end_of_the_lease(self) -> None:
         end = NOON + timedelta(seconds=LEASE_SECONDS)
         assert expire(pledge(), end - TICK) == ()
-        assert [event.reason for event in expire(pledge(), end)] == ["lease_expired"]
+        assert expire(pledge(), end) == (PledgeDeclined(**pledge().about, reason="lease_expired"),)
 
     def test_only_of_what_is_undecided(self) -> None:
         for kind in STATUS_AFTER.keys() - {PledgePlaced}:
