@@ -16,7 +16,7 @@ from uuid import UUID
 
 import httpx
 import jwt
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from contracts.ids import new_id
@@ -104,13 +104,13 @@ def _verdict(who: Who, status: int, code: str) -> str:
     return "refused" if status in refusals or hidden else f"{status} {code}"
 
 
-def bad_tokens(key: ec.EllipticCurvePrivateKey, kid: str, *, issuer: str, audience: str, role: str) -> dict[str, str]:
+def bad_tokens(key: rsa.RSAPrivateKey, kid: str, *, issuer: str, audience: str, role: str) -> dict[str, str]:
     """Tokens that must not be taken although their sender is otherwise as good as anybody, by what is wrong."""
     now, person = int(time.time()), str(new_id())
     good = {"iss": issuer, "aud": audience, "sub": person, "roles": [role], "iat": now, "exp": now + 600}
 
-    def signed(by: ec.EllipticCurvePrivateKey = key, **changed: Any) -> str:
-        return jwt.encode(good | changed, by, algorithm="ES256", headers={"kid": kid})
+    def signed(by: rsa.RSAPrivateKey = key, **changed: Any) -> str:
+        return jwt.encode(good | changed, by, algorithm="RS256", headers={"kid": kid})
 
     genuine = signed()
     head, _, signature = genuine.split(".")
@@ -128,7 +128,7 @@ def bad_tokens(key: ec.EllipticCurvePrivateKey, kid: str, *, issuer: str, audien
         "without roles": signed(roles=None),
         "without a signature": unsigned,
         "signed with the public key as secret": f"{by_public_key}.{mac}",
-        "signed by a stranger": signed(ec.generate_private_key(ec.SECP256R1())),
+        "signed by a stranger": signed(rsa.generate_private_key(65_537, 2048)),
         "changed after it was signed": f"{head}.{promoted}.{signature}",
         "cut off": genuine[:-9],
         "not a token": "let-me-in",
