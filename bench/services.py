@@ -44,6 +44,7 @@ async def running_service(ground: Ground, name: str, replicas: int = 1) -> Async
         "GROUNDSWELL_JWT_ISSUER": JWT_ISSUER,
         "GROUNDSWELL_JWT_AUDIENCE": JWT_AUDIENCE,
         "GROUNDSWELL_LOG_LEVEL": "WARNING",
+        "GROUNDSWELL_REDIS_URL": ground.servers.backing.redis_url,
     }
     admin = {"GROUNDSWELL_BROKER_ADMIN_URL": ground.provisioned.broker_admin_url}
     program = str(Path(sys.executable).parent / name)

@@ -272,12 +272,16 @@ def _route(scope: Scope) -> str:
 class _App(FastAPI):
     """FastAPI with our error documents in its OpenAPI page."""
 
+    examples: Mapping[str, list[Any]]  # of answers, by schema
+
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
             document = super().openapi()
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas["Problem"] = problems.Problem.model_json_schema()
             api_page.list_all(document)
+            for name, examples in self.examples.items():
+                schemas[name]["examples"] = examples
         return super().openapi()
 
 
@@ -314,6 +318,7 @@ def build_app(
         responses={"4XX": {"description": "Refused", "content": {problems.MEDIA_TYPE: reference}}},
     )
     registry = registry or telemetry.new_registry()
+    app.examples = api_page.answer_examples(routers)
     app.add_middleware(
         Door,
         body_bytes_max=settings.http_body_bytes_max,

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 
 from campaign.domain import Campaign, Status
 from campaign.domain_commands import PolicyChoice
-from campaign.pages import PATH, TIER, address
+from campaign.examples import ID, PATH, TERMS, TIER, TIER_EXAMPLE, UPDATE_EXAMPLE, eur
+from campaign.pages import address
 from contracts.campaign import FundingModel, RewardTier, StretchGoal, UpdateKind, YearMonth
 from contracts.money import AMOUNT_MINOR_MAX, Currency, Money
 
@@ -23,9 +24,6 @@ SLOTS_MAX: Final = 1_000_000  # Five times the backers of the largest campaign t
 
 class _Body(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-_EUR: Final = {"amount": 2500, "currency": "EUR"}
 
 
 def _example(**fields: Any) -> ConfigDict:
@@ -82,10 +80,10 @@ class DraftBody(_Body):
     model_config = _example(
         title="A lamp for night walkers",
         story="It glows for a week on one charge.",
-        goal=_EUR | {"amount": 1_000_000},
+        goal=eur(1_000_000),
         model="all_or_nothing",
         deadline="2027-03-01T12:00:00Z",
-        stretch_goals=[{"title": "A second colour", "amount": _EUR | {"amount": 2_000_000}}],
+        stretch_goals=[{"title": "A second colour", "amount": eur(2_000_000)}],
     )
 
     title: Title
@@ -125,7 +123,7 @@ class TierBody(_Body):
     model_config = _example(
         title="One lamp",
         description="In the colour of your choice.",
-        minimum=_EUR,
+        minimum=eur(2_500),
         estimated_delivery="2027-12",
         limit=500,
     )
@@ -195,14 +193,7 @@ class CancelBody(_Body):
 
 
 def _answer(**fields: Any) -> ConfigDict:
-    about = {
-        "id": PATH.rpartition("/")[2],
-        "title": "A lamp for night walkers",
-        "goal": _EUR | {"amount": 1_000_000},
-        "model": "all_or_nothing",
-        "deadline": "2027-03-01T12:00:00Z",
-    }
-    return ConfigDict(json_schema_extra={"examples": [about | fields]})
+    return ConfigDict(json_schema_extra={"examples": [{"id": ID} | TERMS | fields]})
 
 
 class CommandAnswer(BaseModel):
@@ -240,7 +231,7 @@ class TierAnswer(CommandAnswer):
     model_config = _answer(
         status="active",
         tier_id=TIER,
-        tier={"title": "One lamp", "minimum": _EUR, "limit": 500},
+        tier={"title": "One lamp", "minimum": eur(2_500), "limit": 500},
         tier_etag='"7d793037a0760186"',
         links={"self": f"{PATH}/tiers/{TIER}", "campaign": PATH},
     )
@@ -252,6 +243,8 @@ class TierAnswer(CommandAnswer):
 
 class TierShown(TierInShort):
     """A tier as its creator wrote it. `shares_with`: tiers that draw from the same limited stock."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [TIER_EXAMPLE | {"shares_with": []}]})
 
     id: UUID
     description: str
@@ -274,21 +267,7 @@ class TierShown(TierInShort):
 
 
 class UpdateAnswer(BaseModel):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": TIER,
-                    "number": 3,
-                    "kind": "production",
-                    "title": "The moulds are here",
-                    "tier_id": None,
-                    "posted_at": "2027-02-01T12:00:00Z",
-                    "links": {"self": f"{PATH}/updates/3", "campaign": PATH},
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [UPDATE_EXAMPLE]})
 
     id: UUID
     number: int

@@ -123,7 +123,8 @@ class Live:
             moment = await _read(pool, campaign_id)
         if moment is None:
             return None
-        if self.streams >= self._streams_max or len(self._channels) >= WATCHED_MAX:
+        is_one_more = campaign_id not in self._channels and len(self._channels) >= WATCHED_MAX
+        if is_one_more or self.streams >= self._streams_max:
             raise Unavailable("As many people watch as can be served. Read the page meanwhile.", FULL_RETRY_SECONDS)
         channel = self._channels.setdefault(campaign_id, _Channel())
         channel.viewers += 1
@@ -151,7 +152,8 @@ class Live:
         if self.stopping:
             for channel in self._channels.values():
                 channel.wake()
-        for page in await read_pages(pool, await self._newer(pool)):
+        newer = await self._newer(pool)
+        for page in await read_pages(pool, newer) if newer else ():
             if watched := self._channels.get(page.campaign_id):
                 watched.show(Moment(page))
         return False
@@ -194,12 +196,17 @@ class Viewer:
                 seen = self.moment.position
             if self.moment.over or self.live.stopping:
                 return
-            try:
-                async with asyncio.timeout(HEARTBEAT_SECONDS):
-                    await self.channel.changed.wait()
-            except TimeoutError:
+            if self.channel.moment is self.moment and not await self._changed():
                 yield HEARTBEAT
             self.moment = self.channel.moment or self.moment
+
+    async def _changed(self) -> bool:
+        """Wait for the next moment; False: too long for a connection to be silent."""
+        try:
+            async with asyncio.timeout(HEARTBEAT_SECONDS):
+                return await self.channel.changed.wait()
+        except TimeoutError:
+            return False
 
     def leave(self) -> None:
         self.live.left(self.campaign_id, self.channel)

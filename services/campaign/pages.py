@@ -7,11 +7,12 @@ from typing import Final
 from uuid import UUID
 
 from asyncpg import Record
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import from_json
 
 from campaign.domain import Campaign, Status, percent_of
 from campaign.domain_decisions import draft_tag
+from campaign.examples import PAGE_EXAMPLE, PATH, TIER
 from campaign.projections import SHOWN, Shown
 from contracts.campaign import FundingModel, Policy
 from contracts.money import Money, zero
@@ -31,10 +32,6 @@ READ_PAGES: Final = """
     WHERE page.campaign_id = ANY($1::uuid[])
 """
 
-
-# Of the examples on the API page.
-PATH: Final = "/campaigns/01a00000-0000-7000-8000-000000000001"
-TIER: Final = "01a00000-0000-7000-8000-000000000002"
 
 _NEXT: Final = {
     Status.DRAFT: ("tiers", "launch"),
@@ -97,6 +94,8 @@ class CampaignPage(BaseModel):
 
 
 class TimedPage(CampaignPage):
+    model_config = ConfigDict(json_schema_extra={"examples": [PAGE_EXAMPLE]})
+
     time_left_seconds: int = Field(description="Until the deadline; 0 unless active", examples=[86_400])
 
 

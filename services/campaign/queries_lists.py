@@ -17,6 +17,7 @@ from asyncpg import Record
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from campaign.domain import Status, percent_of
+from campaign.examples import IN_LIST_EXAMPLE
 from campaign.pages import address
 from campaign.projections import SHOWN
 from contracts.money import Money
@@ -105,6 +106,8 @@ class CampaignInList(BaseModel):
 
 class CampaignList(BaseModel):
     """`next` is the address of the following page, null on the last one."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [IN_LIST_EXAMPLE], "next": None}]})
 
     items: list[CampaignInList]
     next: str | None

@@ -9,8 +9,9 @@ from typing import Final
 from uuid import UUID
 
 from asyncpg import Record
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from campaign.examples import UPDATE_EXAMPLE
 from campaign.pages import address
 from contracts.campaign import UpdateKind
 from eventing.database import Pool
@@ -32,8 +33,13 @@ READ_UPDATES: Final = """
 READ_CREATOR: Final = "SELECT creator_id FROM campaign_page WHERE campaign_id = $1 AND launched_at IS NOT NULL"
 
 
+_EXAMPLE: Final = UPDATE_EXAMPLE | {"text": "We cast the first lamps on Monday."}
+
+
 class UpdateShown(BaseModel):
     """`text` is null for a reader whom it is not for: it is for the backers of the tier `tier_id` only."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     id: UUID
     number: int = Field(examples=[1])
@@ -47,6 +53,8 @@ class UpdateShown(BaseModel):
 
 class UpdateList(BaseModel):
     """Newest first. `next` is the address of the following page, null on the last one."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_EXAMPLE], "next": None}]})
 
     items: list[UpdateShown]
     next: str | None

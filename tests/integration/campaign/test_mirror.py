@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -156,6 +158,74 @@ class TestRedisGone:
             path = await creator.launches()
             await pledge(service, path, 700)
             assert await pledged(service, path) == 700
+
+
+@dataclass
+class Traffic:
+    """Pledges on two replicas in turn, pages and launches on the first of them, each answer checked, until `over`."""
+
+    replicas: tuple[Running, Running]
+    path: str
+    over: bool = False
+    done: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def taken_minor(self) -> int:
+        return 100 * self.done["pledges"]
+
+    async def pledges(self) -> None:
+        while not self.over:
+            await pledge(self.replicas[self.done["pledges"] % 2], self.path, 100)
+            self.done["pledges"] += 1
+
+    async def pages(self) -> None:
+        first = self.replicas[0]
+        while not self.over:
+            before = self.taken_minor
+            shown = await pledged(first, self.path)
+            assert before - 100 <= shown <= self.taken_minor + 100  # the last one is the other replica's
+            assert (await first.http.get("/health/ready")).status_code == 200
+            self.done["pages"] += 1
+
+    async def launches(self) -> None:
+        creator = self.replicas[0].creator()
+        while not self.over:
+            await creator.page(await creator.launches())
+            self.done["launches"] += 1
+
+    async def more(self) -> None:
+        """Until each kind has gone on for a while."""
+        wanted = {kind: self.done[kind] + count for kind, count in {"pledges": 20, "pages": 20, "launches": 5}.items()}
+
+        async def done() -> Counter[str]:
+            return self.done
+
+        await until(done, lambda found: all(found[kind] >= count for kind, count in wanted.items()), seconds=60)
+
+
+class TestUnderTraffic:
+    async def test_stopped_flushed_and_restarted_it_is_missed_by_nobody_and_heals_within_five_seconds(
+        self, servers: Servers, site: Site, service: Running, redis: Redis
+    ) -> None:
+        path = await service.creator().launches()
+        async with site.running() as other, asyncio.TaskGroup() as group:
+            traffic = Traffic((service, other), path)
+            for task in (traffic.pledges(), traffic.pages(), traffic.launches()):
+                group.create_task(task)
+            await traffic.more()
+            await redis.flushdb()
+            await traffic.more()
+            async with without_redis(servers):
+                await traffic.more()
+            await traffic.more()
+            traffic.over = True
+        shown = b'"pledged":{"amount":%d,' % traffic.taken_minor
+
+        async def look() -> Any:
+            await service.http.get(path)
+            return await mirrored(redis, path)
+
+        await until(look, lambda body: body is not None and shown in body, seconds=5)
 
 
 class TestMirror:

@@ -7,7 +7,9 @@ from uuid import UUID
 
 import pytest
 
+from campaign.app import HOUSE
 from campaign.domain_commands import AddTier, Bounds, CancelCampaign, CloseCampaign, DraftCampaign, LaunchCampaign
+from campaign.handlers import DEFINITION
 from contracts.campaign import CampaignClosed, CampaignLaunched, MilestoneCrossed
 from contracts.ids import CampaignId, PoolId, TierId, new_id
 from contracts.money import Money
@@ -23,9 +25,10 @@ from contracts.pledge import (
     PledgeVoided,
 )
 from contracts.settlement import CampaignSettled, Outcome, Tally
+from deploy.local.provision import Provisioned
 from eventing.rebuild import rebuild
 from tests.integration.campaign.pledges import Fact, changed, life
-from tests.integration.house import START, House, Stories
+from tests.integration.house import START, House, Stories, house
 from tests.unit.campaign.drafts import CREATOR, eur, terms
 
 BOUNDS = Bounds(1, 60 * 86_400)
@@ -178,6 +181,30 @@ class TestMilestones:
             assert await milestones(core) == [25, 50, 75, 100]
             assert await total(core, campaign_id) == (12_000, 24)
         assert await core.parked() == []
+
+    @pytest.mark.parametrize("seed", range(5))
+    async def test_falls_climbs_and_a_leap_on_three_replicas_fire_each_once_in_order(
+        self, provisioned: Provisioned, seed: int
+    ) -> None:
+        """Small pledges come and go around every threshold while one big pledge crosses three at once."""
+        database_url = provisioned.database_urls["campaign"]
+        async with house(database_url, DEFINITION, HOUSE.migrations, replicas=3) as core:
+            campaign_id, _ = await launched(core)
+            staying = [life(campaign_id, 500, PledgePlaced, PledgeAuthorized) for _ in range(9)]
+            going = [life(campaign_id, 900, PledgePlaced, PledgeAuthorized, PledgeCancelled) for _ in range(30)]
+            leap = life(campaign_id, 6_000, PledgePlaced, PledgeAuthorized)
+            lives, chance = [*staying, *going, leap], random.Random(seed)
+            chance.shuffle(lives)
+
+            async def live(one: list[Fact]) -> None:
+                for fact in one:
+                    await chance.choice(core.replicas).take_in([fact])
+
+            await asyncio.gather(*(live(one) for one in lives))
+            crossed = [event for event in await core.said() if isinstance(event, MilestoneCrossed)]
+            assert [event.percent for event in crossed] == [25, 50, 75, 100]
+            assert all(event.threshold.amount <= event.total.amount for event in crossed)
+            assert (await total(core, campaign_id), await core.parked()) == ((10_500, 10), [])
 
     async def test_none_fires_for_a_cancelled_campaign(self, core: House) -> None:
         campaign_id, _ = await launched(core)
