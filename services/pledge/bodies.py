@@ -1,13 +1,15 @@
 """What comes in and goes out over HTTP, checked for kind and size; rules are the domain's (DOMAIN H4)."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contracts.money import AMOUNT_MINOR_MAX, Currency, Money
 from contracts.pledge import CountryCode
+from pledge import examples
 from pledge.domain import UNDECIDED, Status
 from pledge.domain_options import Options
 from pledge.domain_waitlist import Waiting
@@ -24,6 +26,11 @@ PaymentMethod = Annotated[
 ]
 
 
+def _shows(example: Mapping[str, Any]) -> ConfigDict:
+    """A configuration with an example for the API page."""
+    return ConfigDict(json_schema_extra={"examples": [dict(example)]})
+
+
 class Price(BaseModel):
     """Money to be paid, in minor units."""
 
@@ -34,7 +41,7 @@ class Price(BaseModel):
 
 
 class PledgeBody(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", **_shows(examples.WISH))
 
     amount: Price
     tier_id: UUID | None = Field(None, description="A reward of the campaign, or none")
@@ -45,7 +52,7 @@ class PledgeBody(BaseModel):
 class ChangeBody(BaseModel):
     """What is to be different. A field that is left out stays as it is."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", **_shows(examples.CHANGE))
 
     amount: Price | None = None
     tier_id: UUID | None = Field(None, description="Another reward; null: none")
@@ -68,6 +75,8 @@ class PledgeLinks(BaseModel):
 class PledgeAnswer(BaseModel):
     """A pledge after a command."""
 
+    model_config = _shows(examples.ANSWER)
+
     id: UUID
     status: Status
     amount: Money
@@ -79,6 +88,8 @@ class PledgeAnswer(BaseModel):
 
 class ChangeAnswer(PledgeAnswer):
     """The pledge after a change: as it was, while the change is undecided."""
+
+    model_config = _shows(examples.ANSWER | {"version": 4, "undecided": False})
 
     version: int
     undecided: bool = Field(description="A new hold is being taken; the pledge stands as it was until then")
@@ -101,6 +112,8 @@ class ShownChange(BaseModel):
 
 class ShownPledge(PledgeAnswer):
     """A pledge as its backer sees it."""
+
+    model_config = _shows(examples.SHOWN)
 
     links: ShownLinks
     country: CountryCode
@@ -154,12 +167,14 @@ def _shown_change(row: PledgeView) -> ShownChange | None:
 
 
 class WaitLinks(BaseModel):
-    self: str = Field(examples=["/campaigns/0190f2c4-0000-7000-8000-000000000001/tiers/0190f2c4-…/waitlist"])
+    self: str = Field(examples=[examples.WAIT["links"]["self"]])
     mine: str = Field("/me/waitlist", examples=["/me/waitlist"])
 
 
 class WaitAnswer(BaseModel):
     """A place on a waitlist."""
+
+    model_config = _shows(examples.WAIT)
 
     campaign_id: UUID
     tier_id: UUID
@@ -184,6 +199,8 @@ class ShownWait(WaitAnswer):
 
 
 class WaitPage(BaseModel):
+    model_config = _shows({"items": [examples.WAIT | {"ahead": 3, "offered_until": None}]})
+
     items: list[ShownWait]
 
 
@@ -216,10 +233,14 @@ class ShownBacker(BaseModel):
 
 
 class BackerPage(BaseModel):
+    model_config = _shows({"items": [examples.BACKER], "links": {"next": None}})
+
     items: list[ShownBacker]
     links: PageLinks
 
 
 class PledgePage(BaseModel):
+    model_config = _shows({"items": [examples.SHOWN], "links": {"next": None}})
+
     items: list[ShownPledge]
     links: PageLinks

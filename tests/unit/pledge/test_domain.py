@@ -347,8 +347,9 @@ class TestPool:
 
     def test_a_tier_names_its_pool_or_none(self) -> None:
         reward = RewardTier(tier_id=TIER, title="A", minimum=euros(2500), estimated_delivery="2027-09")
-        assert tier_of(CAMPAIGN, reward) == replace(GOLD, pool_id=None)
-        assert tier_of(CAMPAIGN, reward.model_copy(update={"pool_id": PoolId(POOL), "limit": 1})) == GOLD
+        gold = replace(GOLD, title="A", estimated_delivery="2027-09")
+        assert tier_of(CAMPAIGN, reward) == replace(gold, pool_id=None)
+        assert tier_of(CAMPAIGN, reward.model_copy(update={"pool_id": PoolId(POOL), "limit": 1})) == gold
 
 
 def test_every_status_is_decided_live_or_ended() -> None:
