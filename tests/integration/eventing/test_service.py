@@ -1,7 +1,6 @@
 """A service as a process: its command line, its logs, and how it stops."""
 
 import asyncio
-import gzip
 import json
 import os
 import signal
@@ -14,13 +13,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from tests.integration.eventing.shell import serving as serving_app
+from tests.integration.collector import collecting
 
 ROOT = Path(__file__).parents[3]
 WAIT_SECONDS = 20
@@ -148,25 +142,17 @@ class TestLog:
 
 class TestTraces:
     async def test_a_request_is_a_span_in_the_callers_trace_at_the_collector(self) -> None:
-        received: list[bytes] = []
-
-        async def collect(request: Request) -> Response:
-            body = await request.body()
-            received.append(gzip.decompress(body) if "content-encoding" in request.headers else body)
-            return Response()
-
-        collector = Starlette(routes=[Route("/v1/traces", collect, methods=["POST"])])
-        async with serving_app(collector) as address, serving(GROUNDSWELL_OTLP_ENDPOINT=address) as (running, http):
+        _, trace_id, caller_id, _ = TRACE.split("-")
+        async with collecting() as collector, serving(GROUNDSWELL_OTLP_ENDPOINT=collector.address) as (running, http):
             await http.get("/bug", headers={"traceparent": TRACE})
             line = await running.logged("request_failed")
             running.process.send_signal(signal.SIGTERM)
             await running.logged("closed")
             await running.ended()
-        (exported,) = (ExportTraceServiceRequest.FromString(body) for body in received)
-        (span,) = (s for r in exported.resource_spans for scope in r.scope_spans for s in scope.spans)
-        assert (span.trace_id.hex(), span.parent_span_id.hex()) == tuple(TRACE.split("-")[1:3])
-        assert span.name == "GET /bug"
-        assert line["trace_id"] == TRACE.split("-")[1]
+        ((name, (_, _, parent_id)),) = collector.of_trace(trace_id).items()
+        assert (name, parent_id) == ("GET /bug", caller_id)
+        assert len(collector.spans) == 1
+        assert line["trace_id"] == trace_id
 
 
 class TestSettings:
