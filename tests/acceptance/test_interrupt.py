@@ -13,7 +13,7 @@ from tests.acceptance.command import started
 SMALL = sorted((Path(__file__).parent / "small").glob("*.json"))
 
 
-@pytest.mark.parametrize("moment", ["Tables, queues, bindings", "small-funded: launched"])
+@pytest.mark.parametrize("moment", ["Broker users, queues, bindings", "small-funded: launched"])
 def test_nothing_is_left(tmp_path: Path, moment: str) -> None:
     """`moment` is what the demo has just said: while the services start, and while campaigns are played."""
     with started(tmp_path / "output", "-m", "scenarios.demo", *map(str, SMALL)) as demo:
