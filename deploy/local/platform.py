@@ -108,7 +108,7 @@ class LocalPlatform:
     @property
     def logs(self) -> Path:
         """A directory with one log per process."""
-        return self.servers.run.path / "logs"
+        return self.servers.run.logs
 
 
 def running(environ: Mapping[str, str] = os.environ) -> RunningPlatform | None:

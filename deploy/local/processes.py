@@ -72,7 +72,7 @@ class Process:
 
     @property
     def log(self) -> Path:
-        return self.run.path / "logs" / f"{self.name}.log"
+        return self.run.logs / f"{self.name}.log"
 
     @property
     def pid(self) -> int:
@@ -192,10 +192,11 @@ class Run:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        for name in ("logs", "started"):
-            (path / name).mkdir(parents=True, exist_ok=True)
+        self.logs = path / "logs"  # one for each process
+        for directory in (self.logs, path / "started"):
+            directory.mkdir(parents=True, exist_ok=True)
         end_leftovers(path / "started")
-        for log in (path / "logs").iterdir():
+        for log in self.logs.iterdir():
             log.unlink()
         self._processes: list[Process] = []
         self._guardian = subprocess.Popen(

@@ -31,6 +31,10 @@ class Ended:
     def left(self) -> list[psutil.Process]:
         return [one for one in self.programs if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
+    @property
+    def logs(self) -> Path:
+        return self.directory / "logs"
+
     def is_unlocked(self) -> bool:
         with lock_directory(self.directory) as locked:
             return locked

@@ -17,6 +17,7 @@ import httpx
 from deploy.local.processes import REPOSITORY
 from deploy.topology import SERVICES
 from tests.acceptance.command import Command, Ended, started, wait_until
+from tests.service_logs import ServiceLogs
 
 CURL = f'curl() {{ "{sys.executable}" -m tests.acceptance.curl "$@"; }}\n'
 UP = "Ctrl-C stops everything."  # The last line before it stays.
@@ -28,7 +29,7 @@ class Printed:
     """What the command has told a person: addresses by what they are, and tokens by their variable."""
 
     def __init__(self, said: str) -> None:
-        rows = re.findall(r"^  (\S+) +(.+)$", said, re.MULTILINE)
+        rows = re.findall(r"^  ((?:http|/)\S+) +(.+)$", said, re.MULTILINE)
         self.addresses: dict[str, str] = {what: where for where, what in rows}
         self.tokens: dict[str, str] = dict(re.findall(r"^export (\w+)=(\S+)$", said, re.MULTILINE))
 
@@ -37,20 +38,24 @@ class Printed:
         return found
 
 
-def test_readme_can_be_followed_at_the_printed_addresses_and_a_stop_leaves_nothing(tmp_path: Path) -> None:
+def test_readme_can_be_followed_at_the_printed_addresses_and_a_stop_leaves_nothing(
+    service_logs: ServiceLogs, tmp_path: Path
+) -> None:
     with started(tmp_path / "output", "-m", "deploy.local.run") as run:
         run.wait_until_said(UP)
         printed = Printed(run.said())
         campaign_id = walk(printed)
         open_every_address(printed, campaign_id)
         ended = run.end(signal.SIGTERM)
+    service_logs.watch(ended.logs)
     nothing_is_left(run, ended)
 
 
-def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+def test_ctrl_c_leaves_nothing(service_logs: ServiceLogs, tmp_path: Path) -> None:
     with started(tmp_path / "output", "-m", "deploy.local.run") as run:
         run.wait_until_said(UP)
         ended = run.end(signal.SIGINT)
+    service_logs.watch(ended.logs)
     nothing_is_left(run, ended)
 
 

@@ -40,10 +40,16 @@ class Running:
         assert self.process.stdout
         async with asyncio.timeout(WAIT_SECONDS):
             while line := await self.process.stdout.readline():
+                print(line.decode(), end="")  # noqa: T201 - the test's log holds it, too
                 self.lines.append(json.loads(line))
                 if self.lines[-1]["event"] == event:
                     return self.lines[-1]
         raise AssertionError(f"ended without logging {event}: {self.lines}")
+
+    async def rest(self) -> None:
+        """What it logged after that, for the test's own log."""
+        assert self.process.stdout
+        print((await self.process.stdout.read()).decode(), end="")  # noqa: T201 - the same
 
     async def ended(self) -> int:
         async with asyncio.timeout(WAIT_SECONDS):
@@ -90,6 +96,7 @@ async def serving(**changed: str) -> AsyncIterator[tuple[Running, httpx.AsyncCli
         if process.returncode is None:
             process.kill()
             await process.wait()
+        await running.rest()
 
 
 class TestStop:
@@ -101,8 +108,9 @@ class TestStop:
             assert (await answer).json() == "done"
             await running.logged("closed")
             assert await running.ended() == 0
-            with pytest.raises(httpx.ConnectError):
-                await http.get("/health/live")
+            async with httpx.AsyncClient(base_url=http.base_url) as impatient:  # it does not try again
+                with pytest.raises(httpx.ConnectError):
+                    await impatient.get("/health/live")
 
     async def test_ctrl_c_is_as_good(self) -> None:
         async with serving() as (running, _):
@@ -119,6 +127,7 @@ class TestStop:
             assert await running.ended() == 130
 
 
+@pytest.mark.provokes_5xx
 class TestLog:
     async def test_a_bug_is_logged_once_as_json_under_its_request_id_and_without_secrets(self) -> None:
         async with serving() as (running, http):
@@ -140,6 +149,7 @@ class TestLog:
         assert "eyJ" not in everything
 
 
+@pytest.mark.provokes_5xx
 class TestTraces:
     async def test_a_request_is_a_span_in_the_callers_trace_at_the_collector(self) -> None:
         _, trace_id, caller_id, _ = TRACE.split("-")
