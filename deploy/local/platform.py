@@ -27,7 +27,7 @@ from rich.console import Console
 from deploy import topology
 from deploy.gateway.routes import CADDYFILE
 from deploy.local.issuer import LIFETIME_SECONDS, Issuer, Role
-from deploy.local.private import free_ports
+from deploy.local.private import reserved_ports
 from deploy.local.processes import REPOSITORY, Process, Run
 from deploy.local.provision import drop_broker, drop_database, provision_broker, provision_database, provisioned
 from deploy.local.servers import Backing, Servers, launched_servers
@@ -151,7 +151,8 @@ def start(
     with contextlib.ExitStack() as ending:
         with steps("PostgreSQL"):
             servers = ending.enter_context(launched_servers(name))
-            builder = Builder(servers, settings or {}, replicas or {}, preferred_ports or {})
+            ports = ending.enter_context(_chosen_ports(replicas or {}, preferred_ports or {}))
+            builder = Builder(servers, settings or {}, ports)
             builder.launch_stand_ins()
             servers.postgres.wait_ready()
         with steps("Database roles, schemas, tables"):  # RabbitMQ takes longest to start: all this is done meanwhile.
@@ -214,13 +215,12 @@ class Builder:
         self,
         servers: Servers,
         settings: Mapping[str, str],
-        replicas: Mapping[str, int],
-        preferred_ports: Mapping[str, int],
+        ports: Mapping[str, int],
     ) -> None:
         self._servers = servers
         self._run: Run = servers.run
         self._settings = dict(settings)
-        self._ports = _choose_ports(replicas, preferred_ports)
+        self._ports = ports
         self._issuer_directory = self._run.path / "issuer"
         self.platform = LocalPlatform(
             addresses=Addresses(
@@ -309,14 +309,16 @@ class Builder:
         return " ".join(f"{HOST}:{self._ports[replica]}" for replica in self._replicas(part.name))
 
 
-def _choose_ports(replicas: Mapping[str, int], preferred: Mapping[str, int]) -> dict[str, int]:
+@contextlib.contextmanager
+def _chosen_ports(replicas: Mapping[str, int], preferred: Mapping[str, int]) -> Iterator[dict[str, int]]:
     """A port for every process and for SMTP, all different."""
     names = ["smtp", GATEWAY.name, *(part.name for part in STAND_INS)]
     for part in SERVICES:
         count = replicas.get(part.name, part.replicas)
         names += [part.name if number == 1 else f"{part.name}-{number}" for number in range(1, count + 1)]
-    ports = dict(zip(names, free_ports(len(names)), strict=True))
-    return ports | {name: port for name, port in preferred.items() if _is_free(port)}
+    with reserved_ports(len(names)) as reserved:
+        ports = dict(zip(names, reserved, strict=True))
+        yield ports | {name: port for name, port in preferred.items() if _is_free(port)}
 
 
 def _is_free(port: int) -> bool:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from deploy import topology
-from deploy.local.private import free_ports
+from deploy.local.private import reserved_ports
 from deploy.local.provision import Provisioned
 from deploy.local.servers import Servers
 
@@ -40,15 +40,16 @@ class Corner:
     @asynccontextmanager
     async def serve(self, name: str) -> AsyncIterator[str]:
         """`<name> serve`, ready; yields its address and stops it in order."""
-        part, (port,) = topology.SERVICE_BY_NAME[name], free_ports(1)
-        address = f"http://{HOST}:{port}"
-        environment = self._environment(name, http_port=str(port))
-        process = self.servers.run.process(name, part.command, environment, address + part.ready_path)
-        try:
-            await asyncio.to_thread(process.start)
-            yield address
-        finally:
-            await asyncio.to_thread(process.stop)
+        part = topology.SERVICE_BY_NAME[name]
+        with reserved_ports(1) as (port,):
+            address = f"http://{HOST}:{port}"
+            environment = self._environment(name, http_port=str(port))
+            process = self.servers.run.process(name, part.command, environment, address + part.ready_path)
+            try:
+                await asyncio.to_thread(process.start)
+                yield address
+            finally:
+                await asyncio.to_thread(process.stop)
 
     def _environment(self, name: str, http_port: str = "1") -> dict[str, str]:
         values = topology.DEVELOPMENT_VALUES | {
