@@ -20,6 +20,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[LOGS] = ServiceLogs()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers a file stays on one, and all that needs the whole platform is on the one that starts it."""
+    for item in items:
+        group = "platform" if "acceptance" in item.path.parts else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def service_logs(pytestconfig: pytest.Config) -> ServiceLogs:
     """Whoever starts services as processes has their logs watched."""
@@ -28,7 +36,7 @@ def service_logs(pytestconfig: pytest.Config) -> ServiceLogs:
 
 @pytest.fixture(scope="session")
 def servers(service_logs: ServiceLogs) -> Iterator[Servers]:
-    """PostgreSQL, RabbitMQ and Redis, started when the first test asks.
+    """PostgreSQL, RabbitMQ and Redis, started when the first test asks; for each worker its own.
 
     A test that takes one away brings it back; in a coroutine it does so through `asyncio.to_thread`.
     """
