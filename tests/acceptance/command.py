@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,12 +66,13 @@ class Command:
 
 
 @contextmanager
-def started(output: Path, *arguments: str) -> Iterator[Command]:
-    """`python <arguments>`, what it says written to `output`."""
+def started(output: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Command]:
+    """`python <arguments>`, what it says written to `output`; `env` comes on top of our own environment."""
     with output.open("wb") as out:
         popen = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=REPOSITORY,
+            env=os.environ | (env or {}),
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
