@@ -102,7 +102,9 @@ def change(
     if pool is not None and not has_slot_for(pool, entry):
         raise sold_out(pledge.campaign_id, to.tier_id)
     if not _moves_money(pledge, to):
-        return (_done(pledge, to, pledge.hold_id, pledge.capture_before),)
+        charged = pledge.status is Status.CAPTURED
+        hold = (None, None) if charged else (pledge.hold_id, pledge.capture_before)
+        return (_done(pledge, to, *hold),)
     if pledge.changes >= CHANGES_MAX:
         raise TooManyChanges(f"A pledge can be changed {CHANGES_MAX} times. Cancel it and place another one.")
     return (
@@ -133,8 +135,8 @@ def _check_changeable(pledge: Pledge) -> None:
 
 def _check_allowed(pledge: Pledge, to: Change, book: Book, now: datetime) -> None:
     moves_money = (to.amount, to.payment_method) != (pledge.amount, pledge.payment_method)
-    if book.model is FundingModel.KEEP_IT_ALL and moves_money:
-        raise AmountFixed("This campaign was paid when you pledged. Its reward can be changed, its payment cannot.")
+    if moves_money and (book.model is FundingModel.KEEP_IT_ALL or pledge.status is Status.CAPTURED):
+        raise AmountFixed("It is paid already. Its reward can be changed, its payment cannot.")
     gives_up = to.amount < pledge.amount or (pledge.tier_id is not None and to.tier_id != pledge.tier_id)
     if book.model is FundingModel.ALL_OR_NOTHING and gives_up and now >= book.cutoff_at:
         cutoff = utc(book.cutoff_at)

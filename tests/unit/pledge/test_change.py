@@ -174,6 +174,7 @@ class TestAsking:
             (HELD, change(tier_id=TIER), {"tier": GOLD, "pool": Pool(POOL, CAMPAIGN, 3, 3)}, SoldOut),
             (replace(HELD, changes=CHANGES_MAX), RAISED, {}, TooManyChanges),
             (pledge(PledgeCaptured), RAISED, {"within": book(KEEP)}, AmountFixed),
+            (pledge(PledgeAuthorized, PledgeCaptured), RAISED, {}, AmountFixed),
             (pledge(PledgeCaptured), change(payment_method="pm_other"), {"within": book(KEEP)}, AmountFixed),
         ],
     )
@@ -190,6 +191,10 @@ class TestAsking:
         assert isinstance(event, PledgeChanged)
         assert event.hold_id is None
         assert after(charged, [event]).status is Status.CAPTURED
+
+    def test_a_charge_after_a_hold_stays_a_charge_when_the_tier_changes(self) -> None:
+        charged = pledge(PledgeAuthorized, PledgeCaptured)
+        assert after(charged, decided(charged, change(tier_id=TIER), tier=GOLD)).status is Status.CAPTURED
 
     def test_about_another_version_than_there_is_is_refused(self) -> None:
         check_seen(3, change())
