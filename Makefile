@@ -16,7 +16,7 @@ run: setup ## Start the platform, print its addresses, stay until Ctrl-C
 	@$(BIN)/python -m deploy.local.run
 
 test: lint ## Lint, types, architecture, and every test against real servers
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 
 lint: setup ## Ruff, mypy, import-linter
 	@$(BIN)/ruff check .

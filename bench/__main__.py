@@ -11,13 +11,24 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import consume, intake, neighbours, page, pipeline, rebuild, relay
+from bench import consume, intake, neighbours, page, pipeline, rebuild, relay, rush, size
 from bench.row import Figure, Ground, Result, Row, median
 from deploy.local.provision import drop, provision
 from deploy.local.servers import Servers, backing_servers
 from eventing.service import collect_less
 
-ROWS = (intake.ROW, neighbours.ROW, consume.ROW, relay.ROW, rebuild.ROW, page.ROW, pipeline.PIPELINE, pipeline.MEMORY)
+ROWS = (
+    intake.ROW,
+    neighbours.ROW,
+    rush.ROW,
+    size.ROW,
+    consume.ROW,
+    relay.ROW,
+    rebuild.ROW,
+    page.ROW,
+    pipeline.PIPELINE,
+    pipeline.MEMORY,
+)
 RESULTS = Path(__file__).parent / "results.json"
 
 console = Console()

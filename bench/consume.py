@@ -25,7 +25,9 @@ from eventing import migrations
 from eventing.consumer import PREFETCH_MESSAGES, Consumer
 from eventing.database import connect_pool
 from eventing.group_commit import GroupCommit
+from eventing.metrics import Metrics
 from eventing.relay import MESSAGE_EVENTS_MAX
+from eventing.telemetry import new_registry
 from eventing.topology import declare
 
 SERVICE: Final = "analytics"
@@ -92,14 +94,16 @@ async def measure(ground: Ground) -> Figure:
     authorized = [(second, 2) for _, second in lives]
     await publish(provisioned.broker_urls["pledge"], "events", messages([*placed, *authorized]))
     async with await connect_pool(url, "bench") as pool:
-        commit = GroupCommit(pool, HOUSE.definition)
+        registry = new_registry()
+        commit = GroupCommit(pool, HOUSE.definition, metrics=Metrics(registry))
         running = asyncio.create_task(commit.run())
         consumer = Consumer(pool, commit, SERVICE, provisioned.broker_urls[SERVICE])
         started = time.perf_counter()
         await consumer.start()
-        while await pool.fetchval("SELECT count(*) FROM event") < 2 * PLEDGES:
+        while (registry.get_sample_value("groundswell_group_members_sum") or 0) < 2 * PLEDGES:
             await asyncio.sleep(POLL_SECONDS)
         value = 2 * PLEDGES / (time.perf_counter() - started)
+        assert await pool.fetchval("SELECT count(*) FROM event") == 2 * PLEDGES
         await consumer.stop()
         commit.stop()
         await running

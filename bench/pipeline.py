@@ -22,7 +22,8 @@ from contracts.ids import new_id
 from deploy.local.platform import LocalPlatform, start
 from deploy.topology import SERVICES
 
-PACE: Final = 300  # pledges a second, the row's reach
+REACH: Final = 300  # pledges a second
+PACE: Final = 320  # a little more, because the figure counts the time in which the last ones come through
 SECONDS: Final = 60
 SLICE_SECONDS: Final = 0.25
 CONNECTIONS: Final = 32
@@ -168,5 +169,5 @@ async def measure_memory(ground: Ground) -> Figure:
     return Figure(found.loaded_megabytes, None, None, f"idle {found.idle_megabytes:.0f} MiB")
 
 
-PIPELINE = Row("pipeline", __doc__, "pledges/s", f"≥ {PACE}/s for {SECONDS} s", measure, runs=1)
+PIPELINE = Row("pipeline", __doc__, "pledges/s", f"≥ {REACH}/s for {SECONDS} s", measure, runs=1)
 MEMORY = Row("memory", __doc__, "MiB", "≤ 600, flat", measure_memory, runs=1)

@@ -89,6 +89,7 @@ SERVICES = (
             "/campaigns/{id}/pledges",
             "/pledges/*",
             "/me/pledges",
+            "/me/waitlist",
             "/campaigns/{id}/backers",
             "/campaigns/{id}/fulfilment.csv",
             "/campaigns/{id}/tiers/{tier}/waitlist",

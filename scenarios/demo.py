@@ -115,10 +115,11 @@ async def _play(performance: Performance, console: Console) -> int:
         await performance.run()
     found, made = await performance.check()
     report.show(console, found)
-    return _verdict(console, performance.platform, made)
+    return verdict(console, performance.platform, made)
 
 
-def _verdict(console: Console, platform_: Platform, made: Sequence[Claim]) -> int:
+def verdict(console: Console, platform_: Platform, made: Sequence[Claim]) -> int:
+    """Tell whether everything adds up, and what does not; the exit code."""
     broken = [claim for claim in made if not claim.holds]
     if not broken:
         console.print(f"\nEverything adds up: {len(made)} checks, among them the sandbox's own books.", style="green")

@@ -5,23 +5,52 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from deploy.local.provision import Provisioned, drop, namespaces, provision
 from deploy.local.servers import Servers, backing_servers
+from tests.service_logs import FAILED_REQUEST, ServiceLogs
 
 TEST_PREFIX = "test_"
-FAILED_REQUEST = "request_failed"  # what the door logs (eventing.http)
+PLATFORM_TESTS = "tests/acceptance/"
+LOGS = pytest.StashKey[ServiceLogs]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[LOGS] = ServiceLogs()
+
+
+class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it ships no types
+    """With several workers a file stays on one, and all that needs the whole platform is on the one that starts it.
+
+    The marker `xdist_group` does not do it: pytest-xdist 3.8 writes groups where pytest 9.2 reads no names any more.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return PLATFORM_TESTS if nodeid.startswith(PLATFORM_TESTS) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[Servers]:
-    """PostgreSQL, RabbitMQ and Redis, started when the first test asks.
+def service_logs(pytestconfig: pytest.Config) -> ServiceLogs:
+    """Whoever starts services as processes has their logs watched."""
+    return pytestconfig.stash[LOGS]
+
+
+@pytest.fixture(scope="session")
+def servers(service_logs: ServiceLogs) -> Iterator[Servers]:
+    """PostgreSQL, RabbitMQ and Redis, started when the first test asks; for each worker its own.
 
     A test that takes one away brings it back; in a coroutine it does so through `asyncio.to_thread`.
     """
     with backing_servers("test") as started:
+        service_logs.watch(started.run.logs)
         if started.postgres.controllable:  # Ours alone: what is left is from a run that was killed.
             asyncio.run(_drop_leftovers(started))
         yield started
@@ -46,11 +75,15 @@ async def provisioned(servers: Servers) -> AsyncIterator[Provisioned]:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A 5xx in a test's log fails the test: a service has a bug, even if the test did not look there.
 
-    503 for a server that is away is not logged like this. The marker `provokes_5xx` is for tests of the 500 itself.
+    Looked at are what the test itself has logged and the logs of all processes that it or a fixture has started. 503
+    for a server that is away is not logged as a failed request. The marker `provokes_5xx` is for tests of the 500
+    itself, `takes_a_server_away` for those at whose gateway it may come to a 503.
     """
     report = yield
-    told = report.capstdout + report.capstderr
-    if report.passed and FAILED_REQUEST in told and item.get_closest_marker("provokes_5xx") is None:
+    away = item.get_closest_marker("takes_a_server_away") is not None
+    told = (report.capstdout + report.capstderr).splitlines()
+    failures = [line for line in told if FAILED_REQUEST in line] + item.config.stash[LOGS].failures(server_away=away)
+    if report.passed and failures and item.get_closest_marker("provokes_5xx") is None:
         report.outcome = "failed"
-        report.longrepr = f"a request ended with a 5xx: look for {FAILED_REQUEST} in the captured output"
+        report.longrepr = "\n".join(["a request ended with a 5xx:", *failures])
     return report

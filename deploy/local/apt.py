@@ -13,6 +13,8 @@ INSTALL_SECONDS = 900.0  # A slow mirror and a full set of packages.
 # one that a killed installation left. Units of packages that are new here must not start at the next boot.
 SCRIPT = """
 set -eu
+exec 9> /run/lock/groundswell-apt
+flock 9
 policy=/usr/sbin/policy-rc.d
 mark='# Groundswell: only while packages are being installed'
 if [ -e "$policy" ] && ! grep -qxF "$mark" "$policy"; then mv "$policy" "$policy.before-groundswell"; fi

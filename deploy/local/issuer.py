@@ -1,6 +1,6 @@
 """A token issuer for development: whoever asks gets a token for whomever they name. Never for production.
 
-It keeps its ES256 keys under `.local/issuer`, newest last; the newest signs, all are published at
+It keeps its RS256 keys under `.local/issuer`, newest last; the newest signs, all are published at
 `/.well-known/jwks.json`, so a rotated key stays valid until it is retired. `mint` does in this process what
 `POST /token` does over HTTP. `python -m deploy.local.issuer` serves it, on loopback only.
 """
@@ -14,13 +14,14 @@ import os
 import time
 import uuid
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 
 import jwt
 import uvicorn
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import rsa
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,7 +30,10 @@ from deploy.topology import JWT_AUDIENCE, JWT_ISSUER
 
 Role = Literal["creator", "backer", "operator"]
 
-ALGORITHM = "ES256"
+ALGORITHM = "RS256"  # What most identity providers sign with unless told otherwise; the cheapest of all to check.
+KEY_BITS = 2048
+PUBLIC_EXPONENT = 65_537
+KEYS_CACHED = 16
 DIRECTORY = Path(".local/issuer")
 LIFETIME_SECONDS = 3_600
 LIFETIME_SECONDS_MAX = 86_400  # A day of development; a longer-lived token would outlive the run that made it.
@@ -43,23 +47,19 @@ class NotLoopbackError(Exception):
 @dataclass(frozen=True)
 class Key:
     path: Path
-    private: ec.EllipticCurvePrivateKey
+    private: rsa.RSAPrivateKey
 
-    @property
+    @cached_property
     def kid(self) -> str:
         """Names the key by its public half, so that it is the same in every process."""
-        point = self.private.public_key().public_bytes(
-            serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint
+        public = self.private.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        return hashlib.sha256(point).hexdigest()[:16]
+        return hashlib.sha256(public).hexdigest()[:16]
 
     def public_jwk(self) -> dict[str, str]:
-        jwk: dict[str, str] = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self.private.public_key()))
-        return {"kty": jwk["kty"], "crv": jwk["crv"], "x": jwk["x"], "y": jwk["y"]} | {
-            "kid": self.kid,
-            "alg": ALGORITHM,
-            "use": "sig",
-        }
+        jwk: dict[str, str] = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.private.public_key()))
+        return {"kty": jwk["kty"], "n": jwk["n"], "e": jwk["e"], "kid": self.kid, "alg": ALGORITHM, "use": "sig"}
 
 
 class Issuer:
@@ -73,7 +73,7 @@ class Issuer:
 
     def keys(self) -> list[Key]:
         """Every key that is still published, oldest first. Read anew, since another process may rotate."""
-        return [Key(path, _read(path)) for path in sorted(self._directory.glob("*.pem"))]
+        return [_read(path, path.stat().st_mtime_ns) for path in sorted(self._directory.glob("rs256-*.pem"))]
 
     def mint(self, person_id: uuid.UUID, roles: list[Role], lifetime_seconds: int = LIFETIME_SECONDS) -> str:
         """A signed JWT for one person; a negative lifetime makes one that has expired already (H2)."""
@@ -94,7 +94,7 @@ class Issuer:
 
     def rotate(self) -> None:
         """Sign with a new key from now on; tokens of the old ones stay valid."""
-        self._add_key(int(self.keys()[-1].path.stem) + 1)
+        self._add_key(int(self.keys()[-1].path.stem.removeprefix("rs256-")) + 1)
 
     def retire(self) -> None:
         """Publish the newest key only: tokens of all older ones are void once verifiers look again."""
@@ -103,7 +103,7 @@ class Issuer:
 
     def _add_key(self, number: int) -> None:
         """Two processes may start at once: a link is made or is there already, and never half a file."""
-        pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        pem = rsa.generate_private_key(PUBLIC_EXPONENT, KEY_BITS).private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
@@ -112,7 +112,7 @@ class Issuer:
         draft.touch(mode=0o600)
         draft.write_bytes(pem)
         try:
-            os.link(draft, self._directory / f"{number:06}.pem")
+            os.link(draft, self._directory / f"rs256-{number:06}.pem")
         except FileExistsError:
             pass  # The other process was first; its key is as good.
         finally:
@@ -124,11 +124,13 @@ def mint(person_id: uuid.UUID, roles: list[Role], lifetime_seconds: int = LIFETI
     return Issuer().mint(person_id, roles, lifetime_seconds)
 
 
-def _read(path: Path) -> ec.EllipticCurvePrivateKey:
+@lru_cache(maxsize=KEYS_CACHED)
+def _read(path: Path, _changed_ns: int) -> Key:
+    """A key of the directory; checking one takes a hundred times as long as signing with it."""
     key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise TypeError(f"{path} is not an ES256 key: remove it, a new one is made")
-    return key
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise TypeError(f"{path} is not an RSA key: remove it, a new one is made")
+    return Key(path, key)
 
 
 class TokenRequest(BaseModel):

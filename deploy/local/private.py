@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import secrets
@@ -10,7 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,6 +96,21 @@ def free_ports(count: int) -> tuple[int, ...]:
     finally:
         for each in sockets:
             each.close()
+
+
+@contextlib.contextmanager
+def reserved_ports(count: int) -> Iterator[tuple[int, ...]]:
+    """Ports of 127.0.0.1 that go to nobody else while the context lasts, also before and between their servers.
+
+    Outgoing connections of any program take their ports from the same range. They get none that a socket is bound
+    to; a server does, as long as that socket does not listen and both allow it (SO_REUSEADDR, as servers do).
+    """
+    with contextlib.ExitStack() as ending:
+        sockets = [ending.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            each.bind(("127.0.0.1", 0))
+        yield tuple(each.getsockname()[1] for each in sockets)
 
 
 class PrivateServer:

@@ -36,17 +36,17 @@ def postgres_answers(url: str) -> bool:
 
 
 def rabbitmq_answers(url: str, api_url: str) -> bool:
-    """Whether the management API lets us in and AMQP is spoken.
+    """Whether AMQP is spoken and the management API lets us in.
 
     Raises:
         OSError, httpx.HTTPError: nobody is there yet.
     """
-    if not httpx.get(f"{api_url}/api/whoami", timeout=PROBE_SECONDS, trust_env=False).is_success:
-        return False
     address = urlsplit(url)
     with socket.create_connection((address.hostname, address.port or 5672), PROBE_SECONDS) as connection:
         connection.sendall(AMQP_GREETING)
-        return connection.recv(1) == b"\x01"  # A method frame: Connection.Start
+        if connection.recv(1) != b"\x01":  # A method frame: Connection.Start
+            return False
+    return httpx.get(f"{api_url}/api/whoami", timeout=PROBE_SECONDS, trust_env=False).is_success
 
 
 def redis_answers(url: str) -> bool:

@@ -8,6 +8,7 @@ from the same source.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -144,10 +145,14 @@ async def provision(backing: Backing, namespace: str) -> Provisioned:
     Raises:
         asyncpg.PostgresError, httpx.HTTPError: a server refused.
     """
+    await provision_database(backing, namespace)
+    await provision_broker(backing, namespace)
+    return provisioned(backing, namespace)
+
+
+def provisioned(backing: Backing, namespace: str) -> Provisioned:
+    """The addresses of a namespace, whether or not it is there yet."""
     known = passwords(_secret(backing.postgres_url), namespace)
-    await _provision_database(backing.postgres_url, namespace, known)
-    async with _management(backing) as api:
-        await _call(api, "POST", "/api/definitions", broker_definitions(namespace, known))
     return Provisioned(
         namespace,
         {name: _url(backing.postgres_url, role(namespace, name), known[name], namespace) for name in SERVICES},
@@ -158,10 +163,19 @@ async def provision(backing: Backing, namespace: str) -> Provisioned:
 
 async def drop(backing: Backing, namespace: str) -> None:
     """Remove the namespace with everything in it; open connections are cut. Nothing happens if there is none."""
+    await drop_broker(backing, namespace)
+    await drop_database(backing, namespace)
+
+
+async def drop_broker(backing: Backing, namespace: str) -> None:
     async with _management(backing) as api:
         await _call(api, "DELETE", f"/api/vhosts/{namespace}")
-        for name in (*SERVICES, MIGRATOR):  # One by one: RabbitMQ's bulk call fails if one of them is missing.
-            await _call(api, "DELETE", f"/api/users/{role(namespace, name)}")
+        users = [role(namespace, name) for name in (*SERVICES, MIGRATOR)]
+        # One call for each: RabbitMQ's bulk call fails if one of them is missing.
+        await asyncio.gather(*(_call(api, "DELETE", f"/api/users/{user}") for user in users))
+
+
+async def drop_database(backing: Backing, namespace: str) -> None:
     server = await asyncpg.connect(backing.postgres_url, timeout=CALL_SECONDS)
     try:
         await server.execute(f'DROP DATABASE IF EXISTS "{namespace}" WITH (FORCE)')
@@ -184,7 +198,15 @@ async def namespaces(backing: Backing, prefix: str) -> list[str]:
     return sorted(name for name in found if name.startswith(prefix))
 
 
-async def _provision_database(url: str, namespace: str, known: Mapping[str, str]) -> None:
+async def provision_broker(backing: Backing, namespace: str) -> None:
+    known = passwords(_secret(backing.postgres_url), namespace)
+    async with _management(backing) as api:
+        await _call(api, "POST", "/api/definitions", broker_definitions(namespace, known))
+
+
+async def provision_database(backing: Backing, namespace: str) -> None:
+    url = backing.postgres_url
+    known = passwords(_secret(url), namespace)
     server = await asyncpg.connect(url, timeout=CALL_SECONDS)
     try:
         if not await server.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", namespace):

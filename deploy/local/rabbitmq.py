@@ -12,6 +12,13 @@ ADMIN = "groundswell"
 # Debian's program on the PATH insists on its own account and directories; the one in its lib folder does not.
 PROGRAM_FOLDERS = ("/usr/lib/rabbitmq/bin",)
 
+# Arguments of the Erlang machine.
+RUNTIME = (
+    "-kernel inet_dist_use_interface {127,0,0,1}",
+    "-shutdown_time 2000",  # The management plugin waits out 5 s; what must be on disk is there long before.
+    "+sbwt none +sbwtdcpu none +sbwtdio none",  # Idle schedulers would spin on cores that our services share.
+)
+
 
 def find_rabbitmq() -> Recipe | None:
     """A recipe for the RabbitMQ that is installed here."""
@@ -53,8 +60,7 @@ def _prepare(server: Path, epmd: Path, site: Site) -> Command:
     env = {
         "RABBITMQ_NODENAME": "groundswell@localhost",
         "RABBITMQ_DIST_PORT": str(distribution_port),
-        # The management plugin waits out 5 s when it stops; what must be on disk is there long before.
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ("-kernel inet_dist_use_interface {127,0,0,1} -shutdown_time 2000"),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": " ".join(RUNTIME),
         "RABBITMQ_CONFIG_FILE": str(site.write("rabbitmq.conf", lines)),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(site.write("enabled_plugins", "[rabbitmq_management].\n")),
         # The machine's own settings in /etc/rabbitmq are not for us.

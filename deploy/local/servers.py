@@ -110,20 +110,44 @@ class Backing:
 
 @dataclass(frozen=True)
 class Servers:
-    """The servers of one run, ready; `run` starts further processes that end with it."""
+    """The servers of one run; `run` starts further processes that end with it."""
 
-    backing: Backing
     postgres: Server
     rabbitmq: Server
     redis: Server
+    caddy: Path
     run: Run
+
+    @property
+    def backing(self) -> Backing:
+        """Where they are once they are ready: until then one may still be tried again on other ports."""
+        (postgres_url,), (rabbitmq_url, api_url), (redis_url,) = (
+            self.postgres.urls,
+            self.rabbitmq.urls,
+            self.redis.urls,
+        )
+        return Backing(postgres_url, rabbitmq_url, api_url, redis_url, self.caddy)
+
+    def wait_ready(self) -> None:
+        for server in (self.postgres, self.rabbitmq, self.redis):
+            server.wait_ready()
 
 
 @contextlib.contextmanager
 def backing_servers(
     name: str = "run", *, local: Path = LOCAL, environ: Mapping[str, str] = os.environ
 ) -> Iterator[Servers]:
-    """All servers, ready to work, for as long as the context lasts; then nothing of ours is left.
+    """`launched_servers`, ready to work."""
+    with launched_servers(name, local=local, environ=environ) as servers:
+        servers.wait_ready()
+        yield servers
+
+
+@contextlib.contextmanager
+def launched_servers(
+    name: str = "run", *, local: Path = LOCAL, environ: Mapping[str, str] = os.environ
+) -> Iterator[Servers]:
+    """All servers, for as long as the context lasts; then nothing of ours is left. None is waited for yet.
 
     Args:
         name: names the directory below `local` that keeps data and logs. Two uses at the same time get two.
@@ -132,7 +156,7 @@ def backing_servers(
 
     Raises:
         MissingProgramsError: something has to be installed by a person.
-        ProcessFailedError: a server did not get ready; the message shows the end of its log.
+        ProcessFailedError: a server cannot be started.
     """
     with contextlib.ExitStack() as ending:
         given = {kind.name: server for kind in KINDS if (server := _given(kind, environ))}
@@ -141,17 +165,9 @@ def backing_servers(
         caddy = install_missing([] if in_docker else wanted)
         run = ending.enter_context(open_run(name, local))
         servers: dict[str, Server] = dict(given)
-        for kind in wanted:  # All are launched before the first is waited for.
+        for kind in wanted:
             servers[kind.name] = _container(kind, ending) if in_docker else _private(kind, run)
-        for server in servers.values():
-            server.wait_ready()
-        yield _ready(servers[POSTGRES.name], servers[RABBITMQ.name], servers[REDIS.name], caddy, run)
-
-
-def _ready(postgres: Server, rabbitmq: Server, redis: Server, caddy: Path, run: Run) -> Servers:
-    (postgres_url,), (rabbitmq_url, api_url), (redis_url,) = postgres.urls, rabbitmq.urls, redis.urls
-    backing = Backing(postgres_url, rabbitmq_url, api_url, redis_url, caddy)
-    return Servers(backing, postgres, rabbitmq, redis, run)
+        yield Servers(servers[POSTGRES.name], servers[RABBITMQ.name], servers[REDIS.name], caddy, run)
 
 
 def install_missing(kinds: Sequence[Kind]) -> Path:

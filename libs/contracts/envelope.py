@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from json import dumps
+from json import JSONEncoder
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -11,6 +11,8 @@ from pydantic_core import from_json
 BATCH_CONTENT_TYPE: Final = "application/cloudevents-batch+json"
 SPEC_VERSION: Final = "1.0"
 VERSION_MAX: Final = 2**31 - 1  # The event store keeps it as an `int`.
+
+_quoted: Final = JSONEncoder().encode  # what `dumps` calls, without its way there
 
 
 class UndecodableError(ValueError):
@@ -56,7 +58,7 @@ def encode(
     a correlation id can come from a client's header.
     """
     extensions = "".join(
-        f',"{name}":{dumps(value)}'
+        f',"{name}":{_quoted(value)}'
         for name, value in (
             ("traceparent", traceparent),
             ("correlationid", correlation_id),

@@ -14,6 +14,8 @@ PoolId = NewType("PoolId", UUID)
 UpdateId = NewType("UpdateId", UUID)
 PledgeId = NewType("PledgeId", UUID)
 PersonId = NewType("PersonId", UUID)
+ChangeId = NewType("ChangeId", UUID)
+OfferId = NewType("OfferId", UUID)
 EventId = NewType("EventId", UUID)
 OperationId = NewType("OperationId", UUID)
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import Field
 
 from contracts.event import Event
-from contracts.ids import CampaignId, PersonId, PledgeId
+from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId
 from contracts.money import Money
 
 
@@ -34,6 +34,21 @@ class PaymentAuthorized(PaymentFact, type="payment.PaymentAuthorized.v1"):
 class PaymentDeclined(PaymentFact, type="payment.PaymentDeclined.v1"):
     reason: str = Field(description="The provider's decline code")
     hard: bool = Field(default=False, description="Trying the same card again is forbidden (DOMAIN Y2)")
+
+
+class PaymentChangeAuthorized(PaymentFact, type="payment.PaymentChangeAuthorized.v1"):
+    """A change's own hold was taken, beside the current one, which stays current until `pledge.PledgeChanged`."""
+
+    change_id: ChangeId
+    hold_id: str
+    capture_before: datetime | None = None
+
+
+class PaymentChangeDeclined(PaymentFact, type="payment.PaymentChangeDeclined.v1"):
+    """No hold for a change: the current one stands."""
+
+    change_id: ChangeId
+    reason: str = Field(description="The provider's decline code")
 
 
 class PaymentCaptured(PaymentFact, type="payment.PaymentCaptured.v1"):

@@ -1,6 +1,7 @@
 """Public events of the pledge service (DOMAIN P1 to P11).
 
-Stream of `Pledge…` events: the pledge. Stream of `PledgeBookClosed`: the campaign whose book it is.
+Stream of `Pledge…` events: the pledge. Stream of `PledgeBookClosed`: the campaign whose book it is. Stream of
+`SlotOffered`: the offer.
 Everyone but the payment service follows a pledge by these events alone.
 """
 
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from contracts.campaign import PaymentStrategy
 from contracts.event import Event
-from contracts.ids import CampaignId, PersonId, PledgeId, TierId
+from contracts.ids import CampaignId, ChangeId, OfferId, PersonId, PledgeId, TierId
 from contracts.money import Money
 
 CountryCode = Annotated[str, Field(pattern="^[A-Z]{2}$", examples=["DE"])]
@@ -74,6 +75,47 @@ class PledgeDropped(PledgeFact, type="pledge.PledgeDropped.v1"):
 
 class PledgeRefunded(PledgeFact, type="pledge.PledgeRefunded.v1"):
     pass
+
+
+class PledgeChangeRequested(PledgeFact, type="pledge.PledgeChangeRequested.v1"):
+    """Its backer wants another amount or card: the pledge stands as it is until a new hold is taken (DOMAIN P6)."""
+
+    change_id: ChangeId
+    new_amount: Money
+    new_tier_id: TierId | None = None
+    payment_method: str = Field(description="What the new hold is to be taken on")
+    lease_until: datetime = Field(description="Undecided by then: dropped (DOMAIN P2)")
+
+
+class PledgeChanged(PledgeFact, type="pledge.PledgeChanged.v1"):
+    """The pledge with its new amount and tier; a hold other than `hold_id` is to be released."""
+
+    change_id: ChangeId
+    hold_id: str | None = Field(default=None, description="The hold that is current now; None: charged already")
+    capture_before: datetime | None = None
+    previous_amount: Money
+    previous_tier_id: TierId | None = None
+
+
+class PledgeChangeDropped(PledgeFact, type="pledge.PledgeChangeDropped.v1"):
+    """The pledge stands as it was; a hold of the change is to be released, also one that is still to come."""
+
+    change_id: ChangeId
+    reason: str = Field(description="The provider's decline code, `lease_expired`, `cancelled` or `payment_ended`")
+
+
+class SlotOffered(Event, type="pledge.SlotOffered.v1"):
+    """A slot came free and is kept for the first on the waitlist, for a while (DOMAIN P3)."""
+
+    offer_id: OfferId
+    campaign_id: CampaignId
+    tier_id: TierId
+    backer_id: PersonId
+    offered_until: datetime
+
+    @property
+    def subject(self) -> UUID:
+        return self.offer_id
 
 
 class PledgeBookClosed(Event, type="pledge.PledgeBookClosed.v1"):

@@ -115,6 +115,7 @@ class Consumer:
         else:
             await self._take_in_batch(raw, routing_key)
         await message.ack()
+        message.clear_cache()
 
     async def _take_in_batch(self, batch: list[Mapping[str, Any]], routing_key: str) -> None:
         events: list[tuple[Envelope, Event]] = []
@@ -165,6 +166,7 @@ class Consumer:
         type_ = str(message.raw_message.type or "")
         await self._park(error, partial(park_body, body=body, error=error, type_=type_))
         await message.ack()
+        message.clear_cache()
 
     async def _park(self, reason: Exception, parking: Callable[[Connection], Awaitable[None]]) -> None:
         """Park, however long the database takes to come back; the message stays unacknowledged meanwhile."""
@@ -183,5 +185,9 @@ class Consumer:
 
 
 async def _as_it_came(message: Any) -> Any:
-    """A FastStream decoder that decodes nothing: the handler wants the message itself."""
+    """A FastStream decoder that decodes nothing: the handler wants the message itself.
+
+    FastStream keeps in a message what it was decoded to. A message that keeps itself would be freed only when garbage
+    is looked for, thousands of messages later; so the handlers clear that cache.
+    """
     return message

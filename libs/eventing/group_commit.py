@@ -231,6 +231,10 @@ class GroupCommit:
                 return
 
 
+class _UnwrittenError(Exception):
+    """The database refused what the group wrote, because of one of its members."""
+
+
 class _Attempt:
     """One group on its way to a commit: who is still in it, what it needs, and who was found to be poison."""
 
@@ -240,6 +244,7 @@ class _Attempt:
         self._clock = clock
         self._poison: dict[Member, BaseException] = {}
         self._found: list[Need] = []  # needs that only showed while deciding
+        self._halving = False  # the next run looks for the member whose writing the database refuses
 
     @property
     def parked(self) -> Iterable[BaseException]:
@@ -270,6 +275,8 @@ class _Attempt:
                 self._found.extend(more.needs)
             except _Poisoned as poisoned:
                 self._poison.update(poisoned.culprits)
+            except _UnwrittenError:
+                self._halving = True
         msg = "the handlers never stop asking for more rows"
         raise RuntimeError(msg)
 
@@ -285,12 +292,15 @@ class _Attempt:
         fresh = [m for m in self.members if m.envelope is None or taken.get(m) is Taken.NEW]
         work = self._definition.work()
         await work.load(connection, self._wanted(fresh))
-        work.now = await self._clock.now(connection)
-        for member in fresh:
-            if member.handler is not None and member.handler.read is not None:
-                work.read = await member.handler.read(connection, member.message)
+        handlers = [(m.handler, m.message) for m in fresh if m.handler is not None]
+        if handlers:  # projections know no clock
+            work.now = await self._clock.now(connection)
+        for handler, message in handlers:
+            if handler.read is not None:
+                work.read = await handler.read(connection, message)
         results: Results = dict.fromkeys(self.members)
-        results.update(await self._settle(connection, work, fresh))
+        settle = self._settle_by_halves if self._halving else self._settle
+        results.update(await settle(connection, work, fresh))
         culprits = {m: e for m, e in results.items() if m.envelope and isinstance(e, Exception)}
         if culprits:
             raise _Poisoned(culprits)
@@ -308,6 +318,21 @@ class _Attempt:
         return wanted
 
     async def _settle(self, connection: Connection, work: Work, members: list[Member]) -> Results:
+        """Decide and write. Without a savepoint, which would cost every group two round trips.
+
+        Raises:
+            _UnwrittenError: Somebody's data cannot be written; the next run finds out whose.
+        """
+        results = self._decide_all(work, members)
+        try:
+            await work.flush(connection)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if fault_of(error) is Fault.MEMBER:
+                raise _UnwrittenError from error
+            raise
+        return results
+
+    async def _settle_by_halves(self, connection: Connection, work: Work, members: list[Member]) -> Results:
         """Decide and write; if the writing fails, halve until the member whose fault it is stands alone."""
         mark = work.mark()
         results = self._decide_all(work, members)
@@ -321,8 +346,8 @@ class _Attempt:
             if len(members) == 1:
                 return {members[0]: error}
             middle = len(members) // 2
-            left = await self._settle(connection, work, members[:middle])
-            return left | await self._settle(connection, work, members[middle:])
+            left = await self._settle_by_halves(connection, work, members[:middle])
+            return left | await self._settle_by_halves(connection, work, members[middle:])
         return results
 
     def _decide_all(self, work: Work, members: list[Member]) -> Results:

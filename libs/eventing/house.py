@@ -22,7 +22,7 @@ from eventing.metrics import Metrics
 from eventing.rebuild import rebuild
 from eventing.republish import republish
 from eventing.runtime import Job, Runtime, running
-from eventing.service import CommandError, Commands, Republish, S, build_cli
+from eventing.service import CommandError, Commands, Republish, S, build_cli, collect_less
 from eventing.telemetry import Tracing, new_registry
 from eventing.work import Work
 
@@ -85,6 +85,7 @@ class House(Generic[S]):
             known = ", ".join(p.name for p in self.definition.projections)
             msg = f"There is no projection {name!r}. This service has: {known or 'none'}."
             raise CommandError(msg)
+        collect_less()  # thousands of events are in memory at a time, none of them garbage
         async with await connect_pool(settings.database_url.get_secret_value(), "rebuild") as pool:
             for projection in projections:
                 events = await rebuild(pool, self.definition, projection)

@@ -319,8 +319,8 @@ def build_app(
         telemetry=telemetry.of_requests(settings.otlp_endpoint),
         responses={"4XX": {"description": "Refused", "content": {problems.MEDIA_TYPE: _PROBLEM}}},
     )
-    registry = registry or telemetry.new_registry()
     app.examples = api_page.answer_examples(routers)
+    registry = registry or telemetry.new_registry()
     app.add_middleware(
         Door,
         body_bytes_max=settings.http_body_bytes_max,
@@ -331,9 +331,8 @@ def build_app(
     app.state.verifier = verifier or tokens.TokenVerifier(
         jwks_url=settings.jwks_url, issuer=settings.jwt_issuer, audience=settings.jwt_audience
     )
-    for router in routers:
+    for router in (*routers, health.router(checks or {}, registry)):
         app.include_router(router)
-    app.include_router(health.router(checks or {}, registry))
     _add_docs(app, settings.service)
     return app
 

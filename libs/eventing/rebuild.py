@@ -62,13 +62,15 @@ async def rebuild(
     done = 0
     async with pool.acquire() as connection, pool.acquire() as reader:
         await rebuilder.make_fresh_tables(connection)
-        async with aclosing(rebuilder.history(reader)) as pages:
+        async with aclosing(rebuilder.history(reader)) as pages, aclosing(_Writing(connection)) as writing:
             async for page in pages:
-                async with connection.transaction():
-                    await rebuilder.fold(connection, page)
+                events = rebuilder.decoded(page)  # while the page before is written
+                await writing.finished()
+                writing.start(await rebuilder.folded(connection, events))
                 done += len(page)
                 if progress is not None:
                     progress(done)
+            await writing.finished()
         count = CHUNK_EVENTS
         while count >= SWAP_EVENTS_MAX:
             async with connection.transaction():
@@ -81,6 +83,29 @@ async def rebuild(
             await rebuilder.swap(connection)
     log.info("projection_rebuilt", projection=projection.name, events=done)
     return done
+
+
+class _Writing:
+    """The page that is being written, in a transaction of its own."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, work: Work) -> None:
+        self._task = asyncio.create_task(self._write(work))
+
+    async def finished(self) -> None:
+        if self._task is not None:
+            await self._task
+
+    async def aclose(self) -> None:
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _write(self, work: Work) -> None:
+        async with self._connection.transaction():
+            await work.flush(self._connection)
 
 
 class _Rebuilder:
@@ -130,22 +155,24 @@ class _Rebuilder:
         cursor = self._cursor
         rows = await connection.fetch(_READ_NEWER, cursor.xid, cursor.position, to_the_end, self._types, CHUNK_EVENTS)
         if rows:
-            await self.fold(connection, rows)
+            work = await self.folded(connection, self.decoded(rows))
+            await work.flush(connection)
             self._cursor = Cursor(rows[-1]["xid"], rows[-1]["position"])
         return len(rows)
 
-    async def fold(self, connection: Connection, rows: Sequence[Record]) -> None:
-        """Fold events into the fresh tables."""
+    def decoded(self, rows: Sequence[Record]) -> list[Recorded]:
         models = self._definition.models
-        events = [event for row in rows if (event := recorded_of(row, models))]
+        return [event for row in rows if (event := recorded_of(row, models))]
+
+    async def folded(self, connection: Connection, events: list[Recorded]) -> Work:
+        """The rows of the fresh tables with these events folded into them, not written yet."""
         found = [need for event in events for need in self._projection.needs(event)]
         for _ in range(ROUNDS_MAX):
             work = self._definition.work(self._names)
             await work.load(connection, Wanted(found))
             missing = _project_all(work, events)
             if not missing:
-                await work.flush(connection)
-                return
+                return work
             found.extend(missing)
         msg = f"{self._projection.name} never stops asking for more rows"
         raise RuntimeError(msg)

@@ -96,6 +96,7 @@ class Relay:
         self._holder = holder or new_id()
         self._epoch = 0
         self._cursor: Cursor | None = None  # None: not the holder
+        self._ahead: tuple[Cursor, asyncio.Task[list[Record]]] | None = None
         self._leased_at = 0.0
         self._active_at = 0.0
         self._wake = asyncio.Event()
@@ -144,23 +145,40 @@ class Relay:
         if not await self._hold():
             return 0
         assert self._cursor is not None
-        rows = await self._pool.fetch(
-            _READ.format(source=self._source), self._cursor.xid, self._cursor.position, ROUND_EVENTS_MAX
-        )
+        rows = await self._next_rows(self._cursor)
         if not rows:
             self._metrics.relay_lag_seconds.set(0)
             return 0
         self._active_at = time.monotonic()
         self._metrics.relay_lag_seconds.set((datetime.now(UTC) - _time_of(rows[0])).total_seconds())
+        last = Cursor(rows[-1]["xid"], rows[-1]["position"])
+        if len(rows) == ROUND_EVENTS_MAX:
+            self._ahead = last, asyncio.create_task(self._read(last))
         await self._publish(rows)
-        await self._advance(Cursor(rows[-1]["xid"], rows[-1]["position"]))
+        await self._advance(last)
         return len(rows)
+
+    async def _next_rows(self, cursor: Cursor) -> list[Record]:
+        """The rows after a cursor; mostly they were read while those before them were published."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            return await self._read(cursor)
+        after, reading = ahead
+        if after == cursor:
+            return await reading
+        await asyncio.gather(reading, return_exceptions=True)  # the cursor is somewhere else by now
+        return await self._read(cursor)
+
+    async def _read(self, after: Cursor) -> list[Record]:
+        return await self._pool.fetch(_READ.format(source=self._source), after.xid, after.position, ROUND_EVENTS_MAX)
 
     async def start(self) -> None:
         """Connect to the broker. `run` does this itself and waits as long as it takes."""
         await self._broker.start()
 
     async def close(self) -> None:
+        if self._ahead is not None:
+            await asyncio.gather(self._ahead[1], return_exceptions=True)
         await self._broker.stop()
 
     async def _connect(self) -> None:

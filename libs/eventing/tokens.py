@@ -42,7 +42,7 @@ FETCH_SECONDS = 3.0
 KEYS_FRESH_SECONDS = 300  # A key withdrawn by the issuer is refused after this long.
 KEYS_STALE_SECONDS = 86_400  # With the issuer away, its keys are trusted for a day.
 FETCH_INTERVAL_SECONDS = 5  # Tokens with made-up key ids cause no more fetches than this.
-CACHE_SECONDS = 60  # A signature costs 100 µs to check; a withdrawn key is noticed this much later.
+CACHE_SECONDS = 60  # A signature costs 60 to 125 µs to check; a withdrawn key is noticed this much later.
 CACHE_MAX = 10_000  # 3 MB
 
 logger = structlog.get_logger()
@@ -245,8 +245,8 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
     return Principal(PersonId(UUID(claims["sub"])), known)
 
 
-class _Guard(SecurityBase):
-    """The dependency behind `require`. Its scheme puts the padlock on the API page."""
+class Guard(SecurityBase):
+    """The dependency behind `require`: who asks, if they may. Its scheme puts the padlock on the API page."""
 
     def __init__(self, roles: frozenset[Role]) -> None:
         self.roles = roles
@@ -263,7 +263,7 @@ class _Guard(SecurityBase):
         return principal
 
 
-class _Public:
+class Public:
     async def __call__(self) -> None:
         """Everybody may."""
 
@@ -273,12 +273,12 @@ def require(*roles: Role) -> Any:
 
     `principal: Annotated[Principal, require(Role.BACKER)]`, or in `dependencies=[...]` of a route or router.
     """
-    return Depends(_Guard(frozenset(roles)))
+    return Depends(Guard(frozenset(roles)))
 
 
 def public() -> Any:
     """States that a route lets everybody in: `dependencies=[public()]`."""
-    return Depends(_Public())
+    return Depends(Public())
 
 
 def check_declared(router: APIRouter) -> None:
@@ -294,4 +294,4 @@ def check_declared(router: APIRouter) -> None:
 
 
 def _declares(dependant: Dependant) -> bool:
-    return any(isinstance(d.call, _Guard | _Public) or _declares(d) for d in dependant.dependencies)
+    return any(isinstance(d.call, Guard | Public) or _declares(d) for d in dependant.dependencies)

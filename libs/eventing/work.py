@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import add
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -191,7 +192,7 @@ class Work:
         cell = cells.get(key)
         if cell is None:
             cell = cells[key] = Cell(key)
-        self._set(counters, cell, amounts if cell.row is None else tuple(map(int.__add__, cell.row, amounts)))
+        self._set(counters, cell, amounts if cell.row is None else tuple(map(add, cell.row, amounts)))
 
     def stream(self, fold: Fold[S], stream_id: UUID) -> Stream[S]:
         """The state of a stream of the service's own, this group's events included."""
@@ -375,14 +376,8 @@ def event_arguments(events: Iterable[NewEvent]) -> list[list[Any]]:
 
 def recorded_of(record: Record, models: Mapping[str, type[Event]]) -> Recorded | None:
     """An event as read from the store; None for a type that this version of the service does not know."""
-    model = models.get(record["type"])
+    event_id, source, stream_id, version, type_, data, time = record[-7:]  # every query names these last
+    model = models.get(type_)
     if model is None:
         return None
-    return Recorded(
-        model.model_validate_json(record["data"]),
-        record["event_id"],
-        record["source"],
-        record["stream_id"],
-        record["version"],
-        datetime.fromisoformat(record["time"]),
-    )
+    return Recorded(model.model_validate_json(data), event_id, source, stream_id, version, datetime.fromisoformat(time))

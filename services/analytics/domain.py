@@ -16,6 +16,7 @@ from contracts.pledge import (
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
+    PledgeChanged,
     PledgeDeclined,
     PledgeDropped,
     PledgeFact,
@@ -43,6 +44,7 @@ class Status(StrEnum):
 STATUS_AFTER: Final[dict[type[PledgeFact], Status]] = {
     PledgePlaced: Status.PENDING,
     PledgeAuthorized: Status.AUTHORIZED,
+    PledgeChanged: Status.AUTHORIZED,
     PledgeDeclined: Status.DECLINED,
     PledgeCancelled: Status.CANCELLED,
     PledgeCaptured: Status.CAPTURED,
@@ -95,7 +97,8 @@ Amounts = tuple[int, ...]  # in the order of the fields of Measures
 
 def follow(before: PledgeRow | None, fact: PledgeFact, version: int) -> PledgeRow:
     """The row after one more fact."""
-    status = STATUS_AFTER[type(fact)]
+    charged = isinstance(fact, PledgeChanged) and fact.hold_id is None  # a change in keep-it-all
+    status = Status.CAPTURED if charged else STATUS_AFTER[type(fact)]
     placed_on = before.placed_on if before else UNKNOWN_DAY
     return PledgeRow(
         fact.pledge_id,

@@ -42,6 +42,7 @@ from contracts.pledge import (
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
+    PledgeChanged,
     PledgeDeclined,
     PledgeDropped,
     PledgeFact,
@@ -59,6 +60,7 @@ C = TypeVar("C")
 _COUNTS: dict[type[PledgeFact], tuple[bool, bool]] = {
     PledgePlaced: (False, True),
     PledgeAuthorized: (True, True),
+    PledgeChanged: (True, True),
     PledgeCaptured: (True, True),
     PledgeCaptureFailed: (False, True),
     PledgeDeclined: (False, False),

@@ -21,6 +21,7 @@ from contracts.pledge import (
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
+    PledgeChanged,
     PledgeDeclined,
     PledgeDropped,
     PledgeFact,
@@ -39,6 +40,7 @@ class Kind(StrEnum):
     PLEDGE_CONFIRMED = "pledge_confirmed"
     PLEDGE_DECLINED = "pledge_declined"
     PLEDGE_CANCELLED = "pledge_cancelled"
+    SLOT_OFFERED = "slot_offered"
     MILESTONE = "milestone"
     CAMPAIGN_FUNDED = "campaign_funded"
     CAMPAIGN_PARTIALLY_FUNDED = "campaign_partially_funded"
@@ -61,6 +63,7 @@ class Standing(StrEnum):
 STANDING_AFTER: Final[dict[type[PledgeFact], Standing]] = {
     PledgePlaced: Standing.PENDING,
     PledgeAuthorized: Standing.AUTHORIZED,
+    PledgeChanged: Standing.AUTHORIZED,
     PledgeCaptured: Standing.CAPTURED,
     PledgeCaptureFailed: Standing.OWING,
     PledgeVoided: Standing.VOIDED,
@@ -96,6 +99,7 @@ class Facts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     reason: str = ""
+    until: datetime | None = None
     percent: int | None = None
     stretch_goal: str | None = None
     total: Money | None = None
@@ -216,6 +220,7 @@ def backing(before: Backing | None, fact: PledgeFact, version: int) -> Backing:
     """Every fact about a pledge carries all of it, so one that was overtaken has nothing to add."""
     if before is not None and version <= before.version:
         return before
+    charged = isinstance(fact, PledgeChanged) and fact.hold_id is None  # a change in keep-it-all
     return Backing(
         pledge_id=fact.pledge_id,
         campaign_id=fact.campaign_id,
@@ -223,7 +228,7 @@ def backing(before: Backing | None, fact: PledgeFact, version: int) -> Backing:
         tier_id=fact.tier_id,
         amount_minor=fact.amount.amount,
         currency=fact.amount.currency,
-        standing=STANDING_AFTER[type(fact)],
+        standing=Standing.CAPTURED if charged else STANDING_AFTER[type(fact)],
         version=version,
     )
 

@@ -7,12 +7,12 @@ from uuid import UUID
 
 from contracts.campaign import CampaignLaunched, MilestoneCrossed, RewardTierAdded
 from contracts.payment import PayoutSent
-from contracts.pledge import PledgeFact
+from contracts.pledge import PledgeFact, SlotOffered
 from contracts.settlement import CampaignSettled
 from eventing.definition import Answer, Definition, Handler
 from eventing.tables import Table
 from eventing.work import Need, Recorded, Work
-from notifier import domain
+from notifier import domain, domain_offer
 from notifier.domain import Backing, Campaign, Contact, FanOut, Notice, SetContact, Tier
 
 CONTACTS: Final = Table("contact", Contact, ("person_id",))
@@ -63,6 +63,10 @@ def _note_outcome(work: Work, recorded: Recorded) -> None:
     work.put(CAMPAIGNS, replace(campaign, outcome=fact.outcome))
     _fan_out(work, domain.outcome(fact, work.now))
     _notify(work, domain.settled_notice(fact, work.now))
+
+
+def _note_offer(work: Work, recorded: Recorded) -> None:
+    _notify(work, domain_offer.offer_notice(recorded.event, work.now))
 
 
 def _note_payout(work: Work, recorded: Recorded) -> None:
@@ -116,6 +120,7 @@ REACTIONS: Final[dict[type[Any], Handler]] = {
     MilestoneCrossed: Handler(_note_milestone),
     CampaignSettled: Handler(_note_outcome, _campaign_need),
     PayoutSent: Handler(_note_payout),
+    SlotOffered: Handler(_note_offer),
 }
 DEFINITION: Final = Definition(
     source="notifier",

@@ -95,6 +95,7 @@ class Letters:
             "reward": wording.one_line(reward.title) if reward else "",
             "delivery": wording.month(reward.estimated_delivery, words) if reward else "",
             "campaign_url": f"{self.public_url}/campaigns/{due.campaign_id}",
+            "until": wording.moment(due.facts.until, words) if due.facts.until else "",
             **_said(due.facts, locale),
         }
 

@@ -14,7 +14,7 @@ from eventing.refusal import Refusal
 from eventing.runtime import Runtime
 from eventing.tokens import Principal, Role, public, require
 from payment import queries, webhooks
-from payment.domain import Kind
+from payment.domain_events import Kind
 from payment.ledger import Account
 from payment.tables import State
 

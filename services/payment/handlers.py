@@ -9,13 +9,21 @@ from uuid import UUID
 from contracts.campaign import CampaignLaunched
 from contracts.event import Event
 from contracts.ids import CampaignId, PersonId
-from contracts.pledge import PledgeCancelled, PledgeDeclined, PledgePlaced
+from contracts.pledge import (
+    PledgeCancelled,
+    PledgeChanged,
+    PledgeChangeDropped,
+    PledgeChangeRequested,
+    PledgeDeclined,
+    PledgePlaced,
+)
 from contracts.settlement import CaptureRequested, PayoutRequested, VoidRequested
 from eventing.definition import Answer, Definition, Handler
 from eventing.work import Fold, Need, Recorded, Work
-from payment import domain, domain_payout, ledger, queries, tables
-from payment.domain import Kind, Payment
+from payment import domain, domain_events, domain_payout, domain_state, ledger, queries, tables
+from payment.domain_events import ChangeEnded, ChangeOrdered, Kind, StepStarted
 from payment.domain_payout import Books, Payout
+from payment.domain_state import Payment
 from payment.gateway import ActionRequired, Decided, Declined, Mismatch, NoEffect, Succeeded
 from payment.tables import (
     CAMPAIGNS,
@@ -30,7 +38,7 @@ from payment.tables import (
     WebhookRow,
 )
 
-PAYMENT = Fold(domain.evolve)
+PAYMENT = Fold(domain_state.evolve)
 PAYOUT = Fold(domain_payout.evolve)
 
 # How long after an attempt that was proven to have had no effect the next one starts, by its number.
@@ -95,7 +103,7 @@ def on_launched(work: Work, recorded: Recorded) -> None:
 
 def on_placed(work: Work, recorded: Recorded) -> None:
     event: PledgePlaced = recorded.event
-    ordered = domain.PaymentOrdered(
+    ordered = domain_events.PaymentOrdered(
         pledge_id=event.pledge_id,
         campaign_id=event.campaign_id,
         amount=event.amount,
@@ -110,6 +118,24 @@ def on_released(work: Work, recorded: Recorded) -> None:
     reason = event.type if isinstance(event, VoidRequested) else event.reason
     payment = _payment(work, event.pledge_id)
     _wish(work, event.pledge_id, domain.want_release(payment, event.pledge_id, reason))
+
+
+def on_change_requested(work: Work, recorded: Recorded) -> None:
+    event: PledgeChangeRequested = recorded.event
+    ordered = ChangeOrdered(
+        pledge_id=event.pledge_id,
+        change_id=event.change_id,
+        amount=event.new_amount,
+        payment_method=event.payment_method,
+    )
+    _wish(work, event.pledge_id, domain.order_change(_payment(work, event.pledge_id), ordered))
+
+
+def on_change_ended(work: Work, recorded: Recorded) -> None:
+    event: PledgeChanged | PledgeChangeDropped = recorded.event
+    accepted = isinstance(event, PledgeChanged)
+    ended = ChangeEnded(pledge_id=event.pledge_id, change_id=event.change_id, accepted=accepted)
+    _wish(work, event.pledge_id, domain.end_change(_payment(work, event.pledge_id), ended))
 
 
 def on_capture_requested(work: Work, recorded: Recorded) -> None:
@@ -136,7 +162,7 @@ def on_payout_requested(work: Work, recorded: Recorded) -> None:
 
 
 def _payment(work: Work, pledge_id: UUID) -> Payment:
-    return work.stream(PAYMENT, pledge_id).state or domain.NOTHING
+    return work.stream(PAYMENT, pledge_id).state or domain_state.NOTHING
 
 
 def _wish(work: Work, pledge_id: UUID, events: tuple[Event, ...]) -> None:
@@ -165,11 +191,11 @@ def _advance(work: Work, pledge_id: UUID, delay_seconds: float) -> None:
     while events := domain.advance(_payment(work, pledge_id)):
         work.append(PAYMENT, pledge_id, *events)
         for event in events:
-            if isinstance(event, domain.StepStarted):
+            if isinstance(event, StepStarted):
                 _write_down(work, event, delay_seconds)
 
 
-def _write_down(work: Work, step: domain.StepStarted, delay_seconds: float) -> None:
+def _write_down(work: Work, step: StepStarted, delay_seconds: float) -> None:
     payment = _payment(work, step.pledge_id)
     assert payment.order is not None, "a step follows from an order"
     row = OperationRow(
@@ -180,7 +206,7 @@ def _write_down(work: Work, step: domain.StepStarted, delay_seconds: float) -> N
         attempt=step.attempt,
         amount=step.amount.amount,
         currency=step.amount.currency,
-        counterpart=payment.hold_id or payment.order.payment_method,
+        counterpart=domain.counterpart(payment, step),
         due_at=work.now + timedelta(seconds=delay_seconds),
         created_at=work.now,
     )
@@ -384,10 +410,13 @@ DEFINITION = Definition(
         PledgePlaced: Handler(on_placed, _pledge),
         PledgeCancelled: Handler(on_released, _pledge),
         PledgeDeclined: Handler(on_released, _pledge),
+        PledgeChangeRequested: Handler(on_change_requested, _pledge),
+        PledgeChanged: Handler(on_change_ended, _pledge),
+        PledgeChangeDropped: Handler(on_change_ended, _pledge),
         VoidRequested: Handler(on_released, _pledge),
         CaptureRequested: Handler(on_capture_requested, _pledge),
         PayoutRequested: Handler(on_payout_requested, _campaign),
     },
     tables=tables.TABLES,
-    private_events=(*domain.PRIVATE_EVENTS, *domain_payout.PRIVATE_EVENTS),
+    private_events=(*domain_events.PRIVATE_EVENTS, *domain_payout.PRIVATE_EVENTS),
 )

@@ -25,6 +25,8 @@ from contracts.payment import (
     PaymentAuthorized,
     PaymentCaptured,
     PaymentCaptureFailed,
+    PaymentChangeAuthorized,
+    PaymentFact,
     PaymentRefunded,
     PaymentVoided,
     PayoutSent,
@@ -72,10 +74,10 @@ TABLES = (POSTINGS, ENTRIES)
 Lines = tuple[tuple[Account, int], ...]
 
 
-def lines_of(event: Event, held: int) -> Lines:
-    """The entries of a fact, in minor units of its currency. `held`: what was on hold for the pledge before it."""
+def lines_of(event: Event, held: int) -> Lines:  # noqa: PLR0911 - one a kind of fact
+    """The entries of a fact, in minor units of its currency. `held`: what its current hold was before it."""
     match event:
-        case PaymentAuthorized():
+        case PaymentAuthorized() | PaymentChangeAuthorized():
             return _moved(Account.HOLDS, Account.HOLD_PROMISES, event.amount.amount)
         case PaymentCaptured():
             amount, fee = event.amount.amount, event.provider_fee.amount
@@ -85,7 +87,9 @@ def lines_of(event: Event, held: int) -> Lines:
                 hold += _moved(Account.HOLD_PROMISES, Account.HOLDS, amount)
             taken = _moved(Account.PROVIDER_RECEIVABLE, Account.CAMPAIGN_PAYABLE, amount)
             return hold + taken + _moved(Account.PROVIDER_FEES, Account.PROVIDER_RECEIVABLE, fee)
-        case PaymentVoided() | PaymentCaptureFailed():
+        case PaymentVoided():  # of a hold that need not be the current one
+            return _moved(Account.HOLD_PROMISES, Account.HOLDS, event.amount.amount)
+        case PaymentCaptureFailed():
             return _moved(Account.HOLD_PROMISES, Account.HOLDS, held)
         case PaymentRefunded():
             return _moved(Account.REFUNDS, Account.PROVIDER_RECEIVABLE, event.amount.amount)
@@ -108,9 +112,7 @@ def book(work: Work, operation_id: UUID, event: Event, held: int) -> None:
     lines = lines_of(event, held)
     if not lines:
         return
-    assert isinstance(
-        event, PaymentAuthorized | PaymentCaptured | PaymentVoided | PaymentCaptureFailed | PaymentRefunded | PayoutSent
-    )
+    assert isinstance(event, PaymentFact | PayoutSent)
     pledge_id = None if isinstance(event, PayoutSent) else event.pledge_id
     work.insert(POSTINGS, PostingRow(operation_id, event.campaign_id, pledge_id, event.type, work.now))
     for number, (account, amount) in enumerate(lines, start=1):

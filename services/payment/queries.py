@@ -7,7 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from eventing.database import Connection, Pool
-from payment.domain import Kind
+from payment.domain_events import Kind
 from payment.domain_payout import Books
 from payment.ledger import Account
 from payment.tables import State

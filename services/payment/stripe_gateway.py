@@ -1,15 +1,26 @@
 """The provider port on Stripe's API, by the `stripe` SDK's async client.
 
 Whatever an answer does not say clearly is Unknown, never a failure. No retries here: the worker counts them.
+Answers are read as the JSON that they are: the SDK's objects of the same cost a third of the service's whole work.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
+from urllib.parse import quote
 from uuid import UUID
 
 import stripe
-from stripe.params import PaymentIntentCreateParams
+from stripe.params import (
+    PaymentIntentCaptureParams,
+    PaymentIntentCreateParams,
+    PaymentIntentListParams,
+    PaymentIntentRetrieveParams,
+    RefundCreateParams,
+    RefundListParams,
+    TransferCreateParams,
+    TransferListParams,
+)
 
 from contracts.money import Money
 from payment.gateway import (
@@ -40,7 +51,7 @@ _HARD: Final = frozenset(
 _NEVER_AGAIN: Final = frozenset(("03", "21"))  # Mastercard's advice; Visa's comes as `do_not_try_again`.
 
 T = TypeVar("T")
-Intent = stripe.PaymentIntent
+Thing: TypeAlias = Mapping[str, Any]  # one of Stripe's objects; a field that must be there and is not makes it Unknown
 
 
 class StripeProvider:
@@ -50,14 +61,13 @@ class StripeProvider:
         self, api_key: str, base: str | None, timeout_seconds: float, http_client: stripe.AIOHTTPClient | None = None
     ) -> None:
         self._http = http_client or stripe.AIOHTTPClient(timeout=timeout_seconds)
-        client = stripe.StripeClient(
+        self._client = stripe.StripeClient(
             api_key,
             http_client=self._http,
             base_addresses={"api": base} if base else {},
             stripe_version=API_VERSION,
             max_network_retries=0,
         )
-        self._v1 = client.v1
 
     async def close(self) -> None:
         await self._http.close_async()  # type: ignore[no-untyped-call]  # the SDK
@@ -85,54 +95,46 @@ class StripeProvider:
             "transfer_group": str(request.campaign_id),
             "expand": ["latest_charge.balance_transaction"],
         }
-        call = self._v1.payment_intents.create_async(params, {"idempotency_key": request.key})
+        call = self._post("/v1/payment_intents", request.key, params)
         return await _asked(call, lambda intent: _payment(request, intent), self._refused)
 
     async def capture(self, request: Request, hold_id: str) -> Outcome:
         amount, _ = to_stripe(request.amount)
-        call = self._v1.payment_intents.capture_async(
-            hold_id,
-            {
-                "amount_to_capture": amount,
-                "metadata": _metadata(request),
-                "expand": ["latest_charge.balance_transaction"],
-            },
-            {"idempotency_key": request.key},
-        )
+        params: PaymentIntentCaptureParams = {
+            "amount_to_capture": amount,
+            "metadata": _metadata(request),
+            "expand": ["latest_charge.balance_transaction"],
+        }
+        call = self._post(f"{_path(hold_id)}/capture", request.key, params)
         return await _asked(
             call, lambda intent: _capture(request, intent), lambda _: self.find_capture(request, hold_id)
         )
 
     async def void(self, request: Request, hold_id: str) -> Outcome:
-        call = self._v1.payment_intents.cancel_async(hold_id, {}, {"idempotency_key": request.key})
+        call = self._post(f"{_path(hold_id)}/cancel", request.key, {})
         return await _asked(call, lambda intent: _void(request, intent), lambda _: self.find_void(request, hold_id))
 
     async def refund(self, request: Request, hold_id: str) -> Outcome:
         amount, _ = to_stripe(request.amount)
-        call = self._v1.refunds.create_async(
-            {"payment_intent": hold_id, "amount": amount, "metadata": _metadata(request)},
-            {"idempotency_key": request.key},
-        )
+        params: RefundCreateParams = {"payment_intent": hold_id, "amount": amount, "metadata": _metadata(request)}
+        call = self._post("/v1/refunds", request.key, params)
         return await _asked(call, lambda refund: _refund(request, refund), lambda _: self.find_refund(request, hold_id))
 
     async def transfer(self, request: Request, destination: str) -> Outcome:
         amount, currency = to_stripe(request.amount)
-        call = self._v1.transfers.create_async(
-            {
-                "amount": amount,
-                "currency": currency,
-                "destination": destination,
-                "metadata": _metadata(request),
-                "transfer_group": str(request.campaign_id),
-            },
-            {"idempotency_key": request.key},
-        )
+        params: TransferCreateParams = {
+            "amount": amount,
+            "currency": currency,
+            "destination": destination,
+            "metadata": _metadata(request),
+            "transfer_group": str(request.campaign_id),
+        }
+        call = self._post("/v1/transfers", request.key, params)
         return await _asked(call, lambda transfer: _transfer(request, transfer), _no_effect)
 
     async def find_payment(self, request: Request, since: datetime, reference: str | None) -> Outcome:
         if reference is not None:
-            call = self._v1.payment_intents.retrieve_async(reference, {"expand": ["latest_charge.balance_transaction"]})
-            return await _asked(call, lambda intent: _payment(request, intent))
+            return await _asked(self._intent(reference), lambda intent: _payment(request, intent))
         return await _asked(self._search(request, since), lambda found: found)
 
     async def _search(self, request: Request, since: datetime) -> Outcome:
@@ -140,62 +142,82 @@ class StripeProvider:
         earliest = int((since - timedelta(seconds=CLOCK_SECONDS)).timestamp())
         after = ""
         for _ in range(PAGES_MAX):
-            page = await self._v1.payment_intents.list_async(
-                {
-                    "created": {"gte": earliest},
-                    "limit": PAGE,
-                    "expand": ["data.latest_charge.balance_transaction"],
-                    **({"starting_after": after} if after else {}),
-                }
-            )
-            for intent in page.data:
+            params: PaymentIntentListParams = {
+                "created": {"gte": earliest},
+                "limit": PAGE,
+                "expand": ["data.latest_charge.balance_transaction"],
+                **({"starting_after": after} if after else {}),
+            }
+            page = await self._get("/v1/payment_intents", params)
+            for intent in page["data"]:
                 if _operation(intent) == str(request.operation_id):
                     return _payment(request, intent)
-            if not page.has_more:
+            if not page["has_more"]:
                 return NoEffect("the provider has no such payment")
-            after = page.data[-1].id
+            after = page["data"][-1]["id"]
         return Unknown("too many payments to look through")
 
     async def find_capture(self, request: Request, hold_id: str) -> Outcome:
-        call = self._v1.payment_intents.retrieve_async(hold_id, {"expand": ["latest_charge.balance_transaction"]})
-        return await _asked(call, lambda intent: _capture(request, intent, any_attempt=True))
+        return await _asked(self._intent(hold_id), lambda intent: _capture(request, intent, any_attempt=True))
 
     async def find_void(self, request: Request, hold_id: str) -> Outcome:
-        return await _asked(self._v1.payment_intents.retrieve_async(hold_id), lambda intent: _void(request, intent))
+        return await _asked(self._intent(hold_id), lambda intent: _void(request, intent))
 
     async def find_refund(self, request: Request, hold_id: str) -> Outcome:
         """Any attempt of ours counts: one that was overtaken by its successor has given the money back as well."""
 
-        def ours(refunds: stripe.ListObject[stripe.Refund]) -> Outcome:
-            for refund in refunds.data:
-                if _field(refund.metadata, "pledge_id") == str(request.pledge_id):
+        def ours(refunds: Thing) -> Outcome:
+            for refund in refunds["data"]:
+                if refund["metadata"].get("pledge_id") == str(request.pledge_id):
                     return _refund(request, refund, any_attempt=True)
             return NoEffect("the provider has no such refund")
 
-        return await _asked(self._v1.refunds.list_async({"payment_intent": hold_id, "limit": PAGE}), ours)
+        params: RefundListParams = {"payment_intent": hold_id, "limit": PAGE}
+        return await _asked(self._get("/v1/refunds", params), ours)
 
     async def find_transfer(self, request: Request) -> Outcome:
-        def ours(transfers: stripe.ListObject[stripe.Transfer]) -> Outcome:
-            for transfer in transfers.data:
+        def ours(transfers: Thing) -> Outcome:
+            for transfer in transfers["data"]:
                 if _operation(transfer) == str(request.operation_id):
                     return _transfer(request, transfer)
             return NoEffect("the provider has no such transfer")
 
-        group = str(request.campaign_id)
-        return await _asked(self._v1.transfers.list_async({"transfer_group": group, "limit": PAGE}), ours)
+        params: TransferListParams = {"transfer_group": str(request.campaign_id), "limit": PAGE}
+        return await _asked(self._get("/v1/transfers", params), ours)
 
     async def operation_of(self, reference: str) -> UUID | None:
         try:
-            operation = _operation(await self._v1.payment_intents.retrieve_async(reference))
+            operation = _operation(await self._intent(reference))
             return UUID(operation) if operation else None
         except Exception as error:
             if isinstance(error, stripe.InvalidRequestError | ValueError):
                 return None  # not one of ours
             raise LookupFailedError(repr(error)) from error
 
+    async def _intent(self, intent_id: str) -> Thing:
+        params: PaymentIntentRetrieveParams = {"expand": ["latest_charge.balance_transaction"]}
+        return await self._get(_path(intent_id), params)
+
+    async def _post(self, path: str, key: str, params: Thing) -> Thing:
+        return _answered(await self._client.raw_request_async("post", path, idempotency_key=key, **params))
+
+    async def _get(self, path: str, params: Thing) -> Thing:
+        return _answered(await self._client.raw_request_async("get", path, **params))
+
     async def _refused(self, error: stripe.InvalidRequestError) -> Outcome:
         """A new payment that Stripe does not even try, such as with a payment method that does not exist."""
         return Declined(error.code or "invalid_request", hard=True)
+
+
+def _path(intent_id: str) -> str:
+    return f"/v1/payment_intents/{quote(intent_id, safe='')}"
+
+
+def _answered(response: Any) -> Thing:
+    """The object of an answer. Raises TypeError for JSON that is none."""
+    if not isinstance(response.data, dict):
+        raise TypeError("not an object")
+    return response.data
 
 
 async def _no_effect(error: stripe.InvalidRequestError) -> Outcome:
@@ -241,115 +263,118 @@ def _metadata(request: Request) -> dict[str, str]:
     return {"campaign_id": str(request.campaign_id), "operation_id": str(request.operation_id), **pledge}
 
 
-def _field(thing: object, name: str) -> str | None:
-    """A field that Stripe may leave out. Its objects have attributes and no `.get`."""
-    found = getattr(thing, name, None)
+def _field(error: object, name: str) -> str | None:
+    """A field of an error that Stripe may leave out."""
+    found = getattr(error, name, None)
     return found if isinstance(found, str) else None
 
 
-def _operation(thing: stripe.PaymentIntent | stripe.Transfer | stripe.Refund) -> str | None:
-    return _field(thing.metadata, "operation_id")
+def _operation(thing: Thing) -> str | None:
+    found = thing["metadata"].get("operation_id")
+    return found if isinstance(found, str) else None
 
 
-def _mismatch(
-    request: Request,
-    thing: stripe.PaymentIntent | stripe.Transfer | stripe.Refund,
-    amount: int,
-    *,
-    any_attempt: bool = False,
-) -> Mismatch | None:
+def _mismatch(request: Request, thing: Thing, amount: int, *, any_attempt: bool = False) -> Mismatch | None:
     """Every answer is checked against what was asked (DOMAIN Y2). `any_attempt`: of this pledge is enough."""
     asked, currency = to_stripe(request.amount)
-    if (amount, thing.currency) != (asked, currency):
-        return Mismatch(f"{thing.id} is about {amount} {thing.currency}, not {asked} {currency}")
+    if (amount, thing["currency"]) != (asked, currency):
+        return Mismatch(f"{thing['id']} is about {amount} {thing['currency']}, not {asked} {currency}")
     name, expected = ("pledge_id", request.pledge_id) if any_attempt else ("operation_id", request.operation_id)
-    if _field(thing.metadata, name) != str(expected):
-        return Mismatch(f"{thing.id} has another {name}")
+    if thing["metadata"].get(name) != str(expected):
+        return Mismatch(f"{thing['id']} has another {name}")
     return None
 
 
-def _payment(request: Request, intent: Intent) -> Outcome:  # noqa: PLR0911 - one a status
+def _payment(request: Request, intent: Thing) -> Outcome:  # noqa: PLR0911 - one a status
     """A hold or a charge."""
-    if wrong := _mismatch(request, intent, intent.amount):
+    if wrong := _mismatch(request, intent, intent["amount"]):
         return wrong
-    match intent.status:
+    match intent["status"]:
         case "requires_capture":
-            return Succeeded(intent.id, capture_before=_capture_before(intent))
-        case "succeeded" if intent.capture_method == "manual":
-            return Mismatch(f"{intent.id} was captured by somebody else")
+            return Succeeded(intent["id"], capture_before=_capture_before(intent))
+        case "succeeded" if intent["capture_method"] == "manual":
+            return Mismatch(f"{intent['id']} was captured by somebody else")
         case "succeeded":
             return _taken(request, intent)
         case "requires_action":
-            return ActionRequired(intent.id)
+            return ActionRequired(intent["id"])
         case "requires_payment_method" | "canceled":
-            error = intent.last_payment_error
-            return Declined(_field(error, "decline_code") or _field(error, "code") or intent.status)
-        case _:
-            return Unknown(intent.status)
+            return Declined(_failure(intent) or intent["status"])
+        case status:
+            return Unknown(str(status))
 
 
-def _capture(request: Request, intent: Intent, *, any_attempt: bool = False) -> Outcome:
-    match intent.status:
+def _failure(intent: Thing) -> str | None:
+    error = intent.get("last_payment_error") or {}
+    return error.get("decline_code") or error.get("code")
+
+
+def _capture(request: Request, intent: Thing, *, any_attempt: bool = False) -> Outcome:
+    match intent["status"]:
         case "succeeded":
-            wrong = _mismatch(request, intent, intent.amount_received, any_attempt=any_attempt)
+            wrong = _mismatch(request, intent, intent["amount_received"], any_attempt=any_attempt)
             return wrong or _taken(request, intent)
         case "requires_capture":
             return NoEffect("still held")
         case "canceled":
             return Declined("hold_expired", hard=True)
         case "requires_payment_method":
-            error = intent.last_payment_error
-            return Declined(_field(error, "decline_code") or _field(error, "code") or "capture_failed")
-        case _:
-            return Unknown(intent.status)
+            return Declined(_failure(intent) or "capture_failed")
+        case status:
+            return Unknown(str(status))
 
 
-def _void(request: Request, intent: Intent) -> Outcome:
+def _void(request: Request, intent: Thing) -> Outcome:
     """Cancelling takes no metadata: the hold itself is what the answer is checked against."""
-    if _field(intent.metadata, "pledge_id") != str(request.pledge_id):
-        return Mismatch(f"{intent.id} belongs to another pledge")
-    match intent.status:
+    if intent["metadata"].get("pledge_id") != str(request.pledge_id):
+        return Mismatch(f"{intent['id']} belongs to another pledge")
+    match intent["status"]:
         case "canceled":
-            return Succeeded(intent.id)
+            return Succeeded(intent["id"])
         case "succeeded":
-            return Mismatch(f"{intent.id} was captured")
+            return Mismatch(f"{intent['id']} was captured")
         case "processing":
-            return Unknown(intent.status)
+            return Unknown("processing")
         case _:
             return NoEffect("still held")
 
 
-def _refund(request: Request, refund: stripe.Refund, *, any_attempt: bool = False) -> Outcome:
-    if wrong := _mismatch(request, refund, refund.amount, any_attempt=any_attempt):
+def _refund(request: Request, refund: Thing, *, any_attempt: bool = False) -> Outcome:
+    if wrong := _mismatch(request, refund, refund["amount"], any_attempt=any_attempt):
         return wrong
-    match refund.status:
+    match refund["status"]:
         case "succeeded" | "pending":  # pending: the bank has not confirmed; Stripe tells when it fails (DOMAIN Y8)
-            return Succeeded(refund.id)
+            return Succeeded(refund["id"])
         case "failed" | "canceled":
-            return Declined(_field(refund, "failure_reason") or "refund_failed")
-        case _:
-            return Unknown(str(refund.status))
+            return Declined(refund.get("failure_reason") or "refund_failed")
+        case status:
+            return Unknown(str(status))
 
 
-def _transfer(request: Request, transfer: stripe.Transfer) -> Outcome:
-    return _mismatch(request, transfer, transfer.amount) or Succeeded(transfer.id)
+def _transfer(request: Request, transfer: Thing) -> Outcome:
+    return _mismatch(request, transfer, transfer["amount"]) or Succeeded(transfer["id"])
 
 
-def _taken(request: Request, intent: Intent) -> Outcome:
+def _expanded(thing: Thing, name: str) -> Thing | None:
+    """The object under a name, if there is one and Stripe sent it whole and not its id."""
+    found = thing.get(name)
+    return found if isinstance(found, dict) else None
+
+
+def _taken(request: Request, intent: Thing) -> Outcome:
     """A charge or a capture, with the fee that Stripe kept."""
-    charge = intent.latest_charge
-    movement = charge.balance_transaction if isinstance(charge, stripe.Charge) else None
-    if not isinstance(movement, stripe.BalanceTransaction):
+    charge = _expanded(intent, "latest_charge")
+    movement = charge and _expanded(charge, "balance_transaction")
+    if not movement:
         return Unknown("its fee is not known yet")
-    fee: Money = from_stripe(movement.fee, movement.currency)
+    fee: Money = from_stripe(movement["fee"], movement["currency"])
     if fee.currency != request.amount.currency:
-        return Mismatch(f"{intent.id}: the fee is in {fee.currency}")
-    return Succeeded(intent.id, fee=fee)
+        return Mismatch(f"{intent['id']}: the fee is in {fee.currency}")
+    return Succeeded(intent["id"], fee=fee)
 
 
-def _capture_before(intent: Intent) -> datetime | None:
-    charge = intent.latest_charge
-    details = charge.payment_method_details if isinstance(charge, stripe.Charge) else None
-    card = details.card if details else None
-    until = getattr(card, "capture_before", None)
+def _capture_before(intent: Thing) -> datetime | None:
+    charge = _expanded(intent, "latest_charge") or {}
+    card = (charge.get("payment_method_details") or {}).get("card") or {}
+    until = card.get("capture_before")
     return datetime.fromtimestamp(until, UTC) if isinstance(until, int) else None

@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 from eventing.tables import Table
 from payment import ledger
-from payment.domain import Kind
+from payment.domain_events import Kind
 
 
 class State(StrEnum):

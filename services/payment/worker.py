@@ -20,7 +20,7 @@ from eventing.database import Pool
 from eventing.group_commit import GroupCommit
 from eventing.refusal import Unavailable
 from eventing.work import Work
-from payment.domain import Kind
+from payment.domain_events import Kind
 from payment.gateway import Contention, Mismatch, NoEffect, Outcome, Provider, Request, Throttled, Unknown
 from payment.handlers import Decide, PutOff
 from payment.tables import OPERATIONS, OperationRow, State
@@ -33,6 +33,8 @@ LEASE_TIMEOUTS: Final = 4.0
 MARGIN_TIMEOUTS: Final = 4 / 3
 TIMEOUT_SECONDS: Final = 15.0
 POLL_SECONDS: Final = 0.5  # Commits of this process wake the worker; this is for what is due by time or by others.
+# A commit takes longer than a call on a busy machine. Past this, answers come faster than they can be recorded.
+ANSWERS_PER_CALL: Final = 6
 STOP_SECONDS: Final = 8.0  # Calls under way may end before the process does; what does not is asked again later.
 READ_BACK_FROM_SEND: Final = 3  # Twice under the same key, then look first.
 SEND_UNTIL: Final = timedelta(hours=20)  # An operation older than this is read back, never sent (DOMAIN Y2).
@@ -108,28 +110,39 @@ class Worker:
     wake: asyncio.Event
     destination: str = ""
     timeout_seconds: float = TIMEOUT_SECONDS
-    _calls: set["asyncio.Task[None]"] = field(default_factory=set)
+    _working: set["asyncio.Task[None]"] = field(default_factory=set)
+    _calls: int = 0
+    _called: asyncio.Event = field(default_factory=asyncio.Event)
     _freed_at: float = float("-inf")
 
     async def run_once(self) -> bool:
         """Start what is due; returns when there may be more or it is time to look again."""
         try:
             # Freed slots are filled by the quarter, so that leases are taken many rows at a time.
-            while len(self._calls) > self.concurrency * 3 // 4:
-                await asyncio.wait(self._calls, return_when=asyncio.FIRST_COMPLETED)
+            while (free := self._free()) < max(1, self.concurrency // 4):
+                self._called.clear()
+                await self._called.wait()
             self.wake.clear()
-            free = self.concurrency - len(self._calls)
             leased = await self._lease(free)
+            self._calls += len(leased)
             for one in leased:
                 task = asyncio.create_task(self._work(one))
-                self._calls.add(task)
-                task.add_done_callback(self._calls.discard)
+                self._working.add(task)
+                task.add_done_callback(self._done)
             if len(leased) < free:
                 await self._rest()
         except asyncio.CancelledError:
             await self._finish()
             raise
         return True
+
+    def _free(self) -> int:
+        """How many more may be asked: an answer that only waits to be recorded is no call any more."""
+        return min(self.concurrency - self._calls, self.concurrency * ANSWERS_PER_CALL - len(self._working))
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._working.discard(task)
+        self._called.set()
 
     async def _rest(self) -> None:
         try:
@@ -139,8 +152,8 @@ class Worker:
             pass
 
     async def _finish(self) -> None:
-        if self._calls:
-            _, late = await asyncio.wait(self._calls, timeout=STOP_SECONDS)
+        if self._working:
+            _, late = await asyncio.wait(self._working, timeout=STOP_SECONDS)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -159,7 +172,11 @@ class Worker:
         row = leased.row
         try:
             async with asyncio.timeout_at(leased.until - time.monotonic() + asyncio.get_running_loop().time()):
-                outcome = await self._ask(leased)
+                try:
+                    outcome = await self._ask(leased)
+                finally:
+                    self._calls -= 1
+                    self._called.set()
                 await self._record(leased, outcome)
         except TimeoutError:
             log.warning("lease_ran_out", operation=str(row.operation_id), kind=row.kind)

@@ -1,58 +1,57 @@
 """The pledge's HTTP door (DOMAIN P1, P4, P7, P10, H1 to H4)."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
-from pydantic_core import to_json
+from fastapi import APIRouter, Response
 
 from contracts.ids import CampaignId, PledgeId, TierId, new_id
 from contracts.money import Money
-from eventing.definition import Answer
+from eventing.api_page import ALL_LISTED, refusals
 from eventing.group_commit import Idempotency
 from eventing.http import IdempotencyKey, command_fingerprint
+from eventing.lean import LeanRoute
 from eventing.runtime import Runtime
-from eventing.tokens import Principal, Role, require
-from pledge import queries
-from pledge.bodies import PageLinks, PledgeAnswer, PledgeBody, PledgePage, ShownPledge
-from pledge.domain import UNDECIDED
+from eventing.tokens import Forbidden
+from pledge import api_change, api_lists, api_waitlist
+from pledge import domain_refusals as rules
+from pledge.api_answers import Backer, json_answer
+from pledge.bodies import PledgeAnswer, PledgeBody
 from pledge.domain_decisions import CancelPledge, PlacePledge
-from pledge.domain_refusals import PledgeUnknown
 from pledge.hints import PoolHints
-from pledge.tables import PledgeView
 
-PAGE_MAX: Final = 100
-PAGE_DEFAULT: Final = 20
-
-Backer = Annotated[Principal, require(Role.BACKER)]
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    401: {"description": "No token, or one that does not hold"},
-    403: {"description": "Not a backer's token"},
-    404: {"description": "No such campaign or pledge"},
-    422: {"description": "A field is wrong, or the Idempotency-Key was used for another command"},
-}
 _PLACED: Final[dict[int | str, dict[str, Any]]] = {
     201: {"model": PledgeAnswer, "description": "Placed; its payment is being decided"},
-    409: {"description": "The campaign is over or cancelled, the tier is sold out, or there is a pledge already"},
+    **refusals(
+        Forbidden,
+        rules.CampaignUnknown,
+        rules.CampaignNotOpen,
+        rules.DeadlinePassed,
+        rules.WrongCurrency,
+        rules.UnknownTier,
+        rules.BelowMinimum,
+        rules.AlreadyPledged,
+        rules.SoldOut,
+    ),
 }
 _CANCELLED: Final[dict[int | str, dict[str, Any]]] = {
     202: {"model": PledgeAnswer, "description": "Cancelled; its hold is being released, its charge refunded"},
-    409: {"description": "The cutoff or the refund window has passed, or the pledge has ended; `detail` says when"},
+    **refusals(Forbidden, rules.PledgeUnknown, rules.PledgeEnded, rules.CutoffPassed, rules.RefundWindowOver),
 }
 
 
 def router(runtime: Runtime, lease_seconds: int) -> APIRouter:
-    routes = APIRouter(tags=["pledges"], responses=_PROBLEMS)
+    routes = APIRouter(tags=["pledges"], responses={**ALL_LISTED})
     _add_commands(routes, runtime, lease_seconds)
-    _add_queries(routes, runtime)
+    api_change.add_routes(routes, runtime, lease_seconds)
+    api_waitlist.add_routes(routes, runtime)
+    api_lists.add_routes(routes, runtime)
     return routes
 
 
 def _add_commands(routes: APIRouter, runtime: Runtime, lease_seconds: int) -> None:
     hints = PoolHints(runtime.pool)
 
-    @routes.post("/campaigns/{campaign_id}/pledges", status_code=201, responses=_PLACED, response_model=None)
     async def place(campaign_id: UUID, body: PledgeBody, backer: Backer, key: IdempotencyKey) -> Response:
         """Promise an amount to a campaign, for one of its rewards or for none."""
         command = PlacePledge(
@@ -68,7 +67,17 @@ def _add_commands(routes: APIRouter, runtime: Runtime, lease_seconds: int) -> No
         )
         fingerprint = command_fingerprint("POST", f"/campaigns/{campaign_id}/pledges", body)
         answer = await runtime.commit.execute(command, idempotency=Idempotency(backer.person_id, key, fingerprint))
-        return _json(answer, 201, {"Location": answer["links"]["self"]})
+        return json_answer(answer, 201, {"Location": answer["links"]["self"]})
+
+    routes.add_api_route(
+        "/campaigns/{campaign_id}/pledges",
+        place,
+        methods=["POST"],
+        status_code=201,
+        responses=_PLACED,
+        response_model=None,
+        route_class_override=LeanRoute,
+    )
 
     @routes.post("/pledges/{pledge_id}/cancel", status_code=202, responses=_CANCELLED, response_model=None)
     async def cancel(pledge_id: UUID, backer: Backer, key: IdempotencyKey) -> Response:
@@ -78,35 +87,4 @@ def _add_commands(routes: APIRouter, runtime: Runtime, lease_seconds: int) -> No
             CancelPledge(PledgeId(pledge_id), backer.person_id),
             idempotency=Idempotency(backer.person_id, key, fingerprint),
         )
-        return _json(answer, 202)
-
-
-def _add_queries(routes: APIRouter, runtime: Runtime) -> None:
-    @routes.get("/pledges/{pledge_id}")
-    async def read(pledge_id: UUID, backer: Backer) -> ShownPledge:
-        """One of the backer's own pledges."""
-        row = await queries.pledge(runtime.pool, pledge_id, backer.person_id)
-        if row is None:
-            raise PledgeUnknown("Check the id. Pledges are shown to their backers only.")
-        return _shown(row)
-
-    @routes.get("/me/pledges")
-    async def mine(
-        backer: Backer,
-        before: Annotated[UUID | None, Query(description="Pledges older than this one")] = None,
-        limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
-    ) -> PledgePage:
-        """The backer's pledges, newest first."""
-        rows = await queries.pledges_of(runtime.pool, backer.person_id, before, limit + 1)
-        page = rows[:limit]
-        more = f"/me/pledges?before={page[-1].pledge_id}&limit={limit}" if len(rows) > limit else None
-        return PledgePage(items=[_shown(row) for row in page], links=PageLinks(next=more))
-
-
-def _shown(row: PledgeView) -> ShownPledge:
-    return ShownPledge.of(row, undecided=row.status in UNDECIDED)
-
-
-def _json(answer: Answer, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer as it was stored for its Idempotency-Key: it needs no second validation."""
-    return Response(to_json(answer), status, headers, "application/json")
+        return json_answer(answer, 202)

@@ -1,6 +1,6 @@
 """What a pledge is: its statuses, its facts and its weight in the book (DOMAIN P4, P5).
 
-What may happen to one, and what is refused, stands in `domain_decisions.py`.
+What may happen to one, and what is refused, stands in `domain_decisions.py`; changes in `domain_change.py`.
 """
 
 from collections.abc import Mapping
@@ -9,13 +9,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from contracts.ids import CampaignId, PersonId, PledgeId, TierId
+from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId, TierId
 from contracts.money import Money
 from contracts.pledge import (
     PledgeAuthorized,
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
+    PledgeChanged,
+    PledgeChangeDropped,
+    PledgeChangeRequested,
     PledgeDeclined,
     PledgeDropped,
     PledgeFact,
@@ -47,7 +50,7 @@ HELD: Final = frozenset((Status.AUTHORIZED, Status.AT_RISK))
 BOOKED: Final = HELD | {Status.CAPTURED, Status.CAPTURE_FAILED}  # decided and live: what a manifest lists
 LIVE: Final = UNDECIDED | BOOKED  # holds its slot, and is its backer's one pledge to the campaign (P4)
 
-# Every fact has one status after it, whatever was before.
+# These facts have one status after them, whatever was before; for all facts see `status_after`.
 STATUS_AFTER: Final[Mapping[type[PledgeFact], Status]] = {
     PledgePlaced: Status.PENDING,
     PledgeAuthorized: Status.AUTHORIZED,
@@ -59,6 +62,25 @@ STATUS_AFTER: Final[Mapping[type[PledgeFact], Status]] = {
     PledgeDropped: Status.DROPPED,
     PledgeRefunded: Status.REFUNDED,
 }
+FACTS: Final[tuple[type[PledgeFact], ...]] = (*STATUS_AFTER, PledgeChangeRequested, PledgeChanged, PledgeChangeDropped)
+
+
+def status_after(before: Status, fact: PledgeFact) -> Status:
+    """A change that is asked for or dropped moves no status; one that took a hold leaves the pledge with it."""
+    if isinstance(fact, PledgeChanged):
+        return Status.AUTHORIZED if fact.hold_id else Status.CAPTURED
+    return STATUS_AFTER.get(type(fact), before)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change whose hold is not decided yet (DOMAIN P6)."""
+
+    change_id: ChangeId
+    amount: Money
+    tier_id: TierId | None
+    payment_method: str
+    lease_until: datetime
 
 
 @dataclass(frozen=True)
@@ -71,10 +93,14 @@ class Pledge:
     tier_id: TierId | None
     amount: Money
     country: str
+    payment_method: str
     placed_at: datetime
     lease_until: datetime
     status: Status = Status.PENDING
     hold_id: str | None = None  # the current hold, as far as one is known
+    capture_before: datetime | None = None  # when that hold lapses
+    change: Change | None = None  # only while it is held or charged
+    changes: int = 0  # ever asked for
     was_cancelled: bool = False  # stays, also when the refund has come back
 
     @property
@@ -100,16 +126,39 @@ def evolve(pledge: Pledge | None, event: PledgeFact) -> Pledge:
             tier_id=event.tier_id,
             amount=event.amount,
             country=event.country,
+            payment_method=event.payment_method,
             placed_at=event.placed_at,
             lease_until=event.lease_until,
         )
     assert pledge is not None
+    pledge = _moved(pledge, event)
     return replace(
         pledge,
-        status=STATUS_AFTER[type(event)],
-        hold_id=event.hold_id if isinstance(event, PledgeAuthorized) else pledge.hold_id,
+        status=status_after(pledge.status, event),
+        tier_id=event.tier_id,
+        amount=event.amount,
         was_cancelled=pledge.was_cancelled or isinstance(event, PledgeCancelled),
     )
+
+
+def _moved(pledge: Pledge, event: PledgeFact) -> Pledge:
+    """The pledge with its hold and its change as they are after the event."""
+    match event:
+        case PledgeAuthorized():
+            return replace(pledge, hold_id=event.hold_id, capture_before=event.capture_before)
+        case PledgeChangeRequested():
+            change = Change(
+                event.change_id, event.new_amount, event.new_tier_id, event.payment_method, event.lease_until
+            )
+            return replace(pledge, change=change, changes=pledge.changes + 1)
+        case PledgeChanged():
+            method = pledge.change.payment_method if pledge.change else pledge.payment_method
+            held = replace(pledge, hold_id=event.hold_id, capture_before=event.capture_before)
+            return replace(held, payment_method=method, change=None)
+        case PledgeChangeDropped():
+            return replace(pledge, change=None)
+        case _:
+            return pledge
 
 
 def counted(book: Book, before: Pledge | None, after: Pledge) -> Book:
@@ -126,4 +175,5 @@ def counted(book: Book, before: Pledge | None, after: Pledge) -> Book:
 def _weight(pledge: Pledge | None) -> tuple[int, int, int]:
     if pledge is None or pledge.status not in LIVE:
         return 0, 0, 0
-    return int(pledge.status in UNDECIDED), 1, pledge.amount.amount
+    undecided = pledge.status in UNDECIDED or pledge.change is not None
+    return int(undecided), 1, pledge.amount.amount

@@ -10,6 +10,8 @@ from contracts.campaign import CampaignLaunched, FundingModel, PaymentStrategy, 
 from contracts.ids import CampaignId
 from contracts.money import Money
 from contracts.pledge import PledgeBookClosed
+from contracts.settlement import Outcome
+from pledge.domain_refusals import BelowMinimum, CampaignNotOpen, CampaignUnknown, DeadlinePassed, UnknownTier, utc
 
 POLICY_SECONDS_MAX: Final = 10 * 366 * 86_400  # A longer cutoff or window means the same, and dates have an end.
 
@@ -38,6 +40,7 @@ class Book:
     live: int = 0
     live_minor: int = 0
     closed_at: datetime | None = None
+    outcome: Outcome | None = None  # of the settlement
 
     def takes_pledges(self, now: datetime) -> bool:
         """The one point of decision about the deadline (DOMAIN P9)."""
@@ -56,18 +59,30 @@ class Tier:
     campaign_id: UUID
     minimum_minor: int
     pool_id: UUID | None
+    title: str = ""
+    estimated_delivery: str = ""  # year and month
 
 
 @dataclass(frozen=True)
 class Pool:
+    """Slots that are neither claimed nor offered are free; those who wait come before those who come (DOMAIN P3)."""
+
     pool_id: UUID
     campaign_id: UUID
     slots: int
     claimed: int = 0
+    offered: int = 0  # kept for backers of the waitlist
+    waiting: int = 0  # backers on the waitlist who have no offer yet
+    joined: int = 0  # backers who ever were on it: gives each a number
+
+    @property
+    def free(self) -> int:
+        return self.slots - self.claimed - self.offered
 
     @property
     def is_sold_out(self) -> bool:
-        return self.claimed >= self.slots
+        """For somebody who has not waited."""
+        return self.free <= self.waiting
 
 
 def book_of(launched: CampaignLaunched) -> Book:
@@ -87,7 +102,7 @@ def book_of(launched: CampaignLaunched) -> Book:
 
 
 def tier_of(campaign_id: CampaignId, tier: RewardTier) -> Tier:
-    return Tier(tier.tier_id, campaign_id, tier.minimum.amount, tier.pool_id)
+    return Tier(tier.tier_id, campaign_id, tier.minimum.amount, tier.pool_id, tier.title, tier.estimated_delivery)
 
 
 def widen(pool: Pool | None, pool_id: UUID, campaign_id: UUID, slots: int) -> Pool:
@@ -120,3 +135,32 @@ def announce(book: Book, digest: str) -> tuple[PledgeBookClosed, ...]:
             campaign_id=campaign_id, count=book.live, total=total, digest=digest, closed_at=book.closed_at
         ),
     )
+
+
+def opened(book: Book | None, now: datetime) -> Book:
+    """The book, if it takes pledges now. Raises CampaignUnknown, CampaignNotOpen, DeadlinePassed."""
+    if book is None:
+        raise CampaignUnknown("No campaign with this id takes pledges. One that was just launched does in a moment.")
+    if book.state is BookState.CANCELLED:
+        raise CampaignNotOpen("The campaign was cancelled by its creator.")
+    if not book.takes_pledges(now):
+        deadline = utc(book.deadline)
+        raise DeadlinePassed(f"Pledges were taken until {deadline}.", deadline=deadline)
+    return book
+
+
+def known_tier(tier: Tier | None, campaign_id: UUID) -> Tier:
+    """The tier, if it is this campaign's. Raises UnknownTier."""
+    if tier is None or tier.campaign_id != campaign_id:
+        raise UnknownTier(
+            "Choose one of the campaign's tiers, or none. One that was just added can be had in a moment."
+        )
+    return tier
+
+
+def check_tier(tier: Tier | None, campaign_id: UUID, amount: Money) -> None:
+    """Raises UnknownTier, BelowMinimum."""
+    tier = known_tier(tier, campaign_id)
+    if amount.amount < tier.minimum_minor:
+        minimum = Money(amount=tier.minimum_minor, currency=amount.currency)
+        raise BelowMinimum(f"This tier starts at {minimum}.", minimum=minimum.model_dump())

@@ -1,4 +1,7 @@
-"""What may happen to a pledge, and what is refused (DOMAIN P1, P2, P4, P7, P8). Money moves elsewhere."""
+"""What may happen to a pledge, and what is refused (DOMAIN P1, P2, P4, P7, P8). Money moves elsewhere.
+
+Whatever ends a pledge drops its change first, so that a change never outlives what it is about.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +15,8 @@ from contracts.payment import (
     PaymentAuthorized,
     PaymentCaptured,
     PaymentCaptureFailed,
+    PaymentChangeAuthorized,
+    PaymentChangeDeclined,
     PaymentDeclined,
     PaymentFact,
     PaymentRefunded,
@@ -30,23 +35,20 @@ from contracts.pledge import (
     PledgeVoided,
 )
 from pledge.domain import HELD, LIVE, UNDECIDED, Pledge, Status
-from pledge.domain_book import Book, BookState, Pool, Tier
+from pledge.domain_book import Book, BookState, Pool, Tier, check_tier, opened
+from pledge.domain_change import CANCELLED, LEASE_EXPIRED, PAYMENT_ENDED, changed, drop_change
 from pledge.domain_refusals import (
     AlreadyPledged,
-    BelowMinimum,
-    CampaignNotOpen,
-    CampaignUnknown,
     CutoffPassed,
-    DeadlinePassed,
     PledgeEnded,
     PledgeUnknown,
     RefundWindowOver,
-    SoldOut,
-    UnknownTier,
     WrongCurrency,
+    sold_out,
+    utc,
 )
+from pledge.domain_waitlist import Waiting, has_slot_for
 
-LEASE_EXPIRED: Final = "lease_expired"
 BY_BACKER: Final = "backer"
 WITH_CAMPAIGN: Final = "campaign_cancelled"
 
@@ -82,23 +84,26 @@ def place(
     tier: Tier | None,
     pool: Pool | None,
     first: UUID | None,
+    entry: Waiting | None = None,
 ) -> tuple[PledgePlaced, ...]:
-    """A new pledge (DOMAIN P1, P2, P4). `first` is the backer's live pledge to this campaign, if there is one.
+    """A new pledge (DOMAIN P1, P2, P4).
+
+    `first` is the backer's live pledge to this campaign, `entry` their place on the pool's waitlist, if there is one.
 
     Raises:
         CampaignUnknown, CampaignNotOpen, DeadlinePassed, WrongCurrency, UnknownTier, BelowMinimum, AlreadyPledged,
         SoldOut: In this order, so that the first reason is the one to mend first.
     """
-    book = _open(book, now)
+    book = opened(book, now)
     if command.amount.currency != book.currency:
         raise WrongCurrency(f"Pledges to this campaign are in {book.currency}.", currency=book.currency)
     if command.tier_id is not None:
-        _check_tier(command, tier, book.currency)
+        check_tier(tier, command.campaign_id, command.amount)
     if first is not None:
         link = f"/pledges/{first}"
         raise AlreadyPledged(f"Your pledge is at {link}.", pledge_id=str(first), links={"pledge": link})
-    if pool is not None and pool.is_sold_out:
-        raise SoldOut("All rewards of this tier are taken. One comes free when a pledge is cancelled or declined.")
+    if pool is not None and not has_slot_for(pool, entry):
+        raise sold_out(command.campaign_id, command.tier_id)
     placed = PledgePlaced(
         pledge_id=command.pledge_id,
         campaign_id=command.campaign_id,
@@ -114,27 +119,6 @@ def place(
     return (placed,)
 
 
-def _open(book: Book | None, now: datetime) -> Book:
-    if book is None:
-        raise CampaignUnknown("No campaign with this id takes pledges. One that was just launched does in a moment.")
-    if book.state is BookState.CANCELLED:
-        raise CampaignNotOpen("The campaign was cancelled by its creator.")
-    if not book.takes_pledges(now):
-        deadline = _utc(book.deadline)
-        raise DeadlinePassed(f"Pledges were taken until {deadline}.", deadline=deadline)
-    return book
-
-
-def _check_tier(command: PlacePledge, tier: Tier | None, currency: str) -> None:
-    if tier is None or tier.campaign_id != command.campaign_id:
-        raise UnknownTier(
-            "Choose one of the campaign's tiers, or none. One that was just added can be had in a moment."
-        )
-    if command.amount.amount < tier.minimum_minor:
-        minimum = Money(amount=tier.minimum_minor, currency=currency)
-        raise BelowMinimum(f"This tier starts at {minimum}.", minimum=minimum.model_dump())
-
-
 def owned(pledge: Pledge | None, person_id: PersonId) -> Pledge:
     """The pledge, if it is this person's. Raises PledgeUnknown, also for somebody else's (DOMAIN H2)."""
     if pledge is None or pledge.backer_id != person_id:
@@ -142,8 +126,12 @@ def owned(pledge: Pledge | None, person_id: PersonId) -> Pledge:
     return pledge
 
 
-def cancel(pledge: Pledge, book: Book, now: datetime) -> tuple[PledgeCancelled, ...]:
-    """Its backer takes it back (DOMAIN P7). Raises PledgeEnded, CutoffPassed, RefundWindowOver."""
+def cancel(pledge: Pledge, book: Book, now: datetime) -> tuple[PledgeFact, ...]:
+    """Its backer takes it back, and with it a change of it (DOMAIN P7).
+
+    Raises:
+        PledgeEnded, CutoffPassed, RefundWindowOver: The last two name the time until which it was possible.
+    """
     if pledge.was_cancelled:
         return ()
     if pledge.status not in LIVE:
@@ -152,29 +140,37 @@ def cancel(pledge: Pledge, book: Book, now: datetime) -> tuple[PledgeCancelled, 
         )
     if book.state is not BookState.CANCELLED:
         _check_cancellable(pledge, book, now)
-    return (PledgeCancelled(**pledge.about, cancelled_at=now, reason=BY_BACKER),)
+    return _cancelled(pledge, now, BY_BACKER)
 
 
 def _check_cancellable(pledge: Pledge, book: Book, now: datetime) -> None:
     if book.model is FundingModel.KEEP_IT_ALL:
         until = book.refundable_until(pledge.placed_at)
         if now >= until:
-            raise RefundWindowOver(f"It could be cancelled until {_utc(until)}.", refund_until=_utc(until))
+            raise RefundWindowOver(f"It could be cancelled until {utc(until)}.", refund_until=utc(until))
     elif now >= book.cutoff_at or not book.takes_pledges(now):
-        cutoff = _utc(book.cutoff_at)
+        cutoff = utc(book.cutoff_at)
         detail = f"It could be cancelled until {cutoff}; from then on the creator relies on it."
-        raise CutoffPassed(detail, cutoff=cutoff, deadline=_utc(book.deadline))
+        raise CutoffPassed(detail, cutoff=cutoff, deadline=utc(book.deadline))
 
 
-def cancel_with_campaign(pledge: Pledge, now: datetime) -> tuple[PledgeCancelled, ...]:
+def cancel_with_campaign(pledge: Pledge, now: datetime) -> tuple[PledgeFact, ...]:
     """The campaign was cancelled: every live pledge ends (DOMAIN C10)."""
-    if pledge.status not in LIVE:
-        return ()
-    return (PledgeCancelled(**pledge.about, cancelled_at=now, reason=WITH_CAMPAIGN),)
+    return _cancelled(pledge, now, WITH_CAMPAIGN) if pledge.status in LIVE else ()
 
 
-def expire(pledge: Pledge, now: datetime) -> tuple[PledgeDeclined, ...]:
-    """The decision lease has run out (DOMAIN P2). Until this is recorded, an authorization is still welcome."""
+def _cancelled(pledge: Pledge, now: datetime, reason: str) -> tuple[PledgeFact, ...]:
+    cancelled = PledgeCancelled(**pledge.about, cancelled_at=now, reason=reason)
+    return (*drop_change(pledge, CANCELLED), cancelled)
+
+
+def expire(pledge: Pledge, now: datetime) -> tuple[PledgeFact, ...]:
+    """A decision lease has run out, of the pledge or of its change (DOMAIN P2).
+
+    Until this is recorded, an authorization is still welcome.
+    """
+    if pledge.change is not None and now >= pledge.change.lease_until:
+        return drop_change(pledge, LEASE_EXPIRED)
     if pledge.status not in UNDECIDED or now < pledge.lease_until:
         return ()
     return (PledgeDeclined(**pledge.about, reason=LEASE_EXPIRED),)
@@ -191,6 +187,8 @@ def follow_payment(pledge: Pledge, fact: PaymentFact) -> tuple[PledgeFact, ...]:
     A fact counts where the pledge can still get to what it says; one that was overtaken finds it further on. After a
     cancellation nothing does but the refund: the payment service undoes what still comes in (DOMAIN P8).
     """
+    if isinstance(fact, PaymentChangeAuthorized | PaymentChangeDeclined):
+        return changed(pledge, fact)
     about, status = pledge.about, pledge.status
     event: PledgeFact
     match fact:
@@ -208,13 +206,9 @@ def follow_payment(pledge: Pledge, fact: PaymentFact) -> tuple[PledgeFact, ...]:
             event = PledgeRefunded(**about)
         case _:
             return ()
-    return (event,)
+    return (*drop_change(pledge, PAYMENT_ENDED), event)
 
 
 def _gives_back(pledge: Pledge, refund: PaymentRefunded) -> bool:
     """Whether the refund ends the pledge: all of its amount, not only a part (DOMAIN M4)."""
     return pledge.status in LIVE | {Status.CANCELLED} and not refund.amount < pledge.amount
-
-
-def _utc(time: datetime) -> str:
-    return time.isoformat().replace("+00:00", "Z")

@@ -13,21 +13,26 @@ from contracts.payment import (
     PaymentAuthorized,
     PaymentCaptured,
     PaymentCaptureFailed,
+    PaymentChangeAuthorized,
+    PaymentChangeDeclined,
     PaymentDeclined,
     PaymentRefunded,
     PaymentVoided,
 )
 from contracts.pledge import PledgeFact
-from contracts.settlement import DropRequested
+from contracts.settlement import CampaignSettled, DropRequested
 from eventing.database import Connection
 from eventing.definition import Answer, Definition, Handler
 from eventing.work import Need, Recorded, Work
-from pledge import domain_book, domain_decisions
-from pledge.domain import BOOKED, LIVE, Pledge, counted
+from pledge import domain_book, domain_change, domain_decisions, handlers_waitlist
+from pledge import handlers_slots as slots
+from pledge.domain import BOOKED, Pledge, counted
 from pledge.domain_book import Book
+from pledge.domain_change import ChangePledge
 from pledge.domain_decisions import CancelPledge, PlacePledge
+from pledge.domain_waitlist import SlotOfferEnded
 from pledge.projections import PLEDGES_PROJECTION
-from pledge.tables import BOOK_STREAM, BOOKS, LIVE_PLEDGES, PLEDGE, PLEDGES, POOLS, TIERS, LivePledge
+from pledge.tables import BOOK_STREAM, BOOKS, LIVE_PLEDGES, PLEDGE, PLEDGES, POOLS, TIERS, WAITLIST, LivePledge
 
 CAMPAIGN_SOURCE: Final = "campaign"
 
@@ -73,14 +78,15 @@ def _place(work: Work, command: PlacePledge) -> Answer:
     pool = work.get(POOLS, tier.pool_id) if tier and tier.pool_id else None
     first = work.get(LIVE_PLEDGES, command.campaign_id, command.backer_id)
     first_id = first.pledge_id if first else None
-    events = domain_decisions.place(command, work.now, book=book, tier=tier, pool=pool, first=first_id)
+    entry = slots.entry_of(work, pool, command.backer_id)
+    events = domain_decisions.place(command, work.now, book=book, tier=tier, pool=pool, first=first_id, entry=entry)
     assert book is not None
     work.start(PLEDGE, command.pledge_id, *events)
     pledge = work.stream(PLEDGE, command.pledge_id).state
     assert pledge is not None
     work.put(BOOKS, counted(book, None, pledge))
     if pool is not None:
-        work.put(POOLS, replace(pool, claimed=pool.claimed + 1))
+        slots.claim(work, pool, command.backer_id)
     pool_id = pool.pool_id if pool else None
     work.put(LIVE_PLEDGES, LivePledge(command.campaign_id, command.backer_id, command.pledge_id, pool_id))
     return _answer(pledge)
@@ -94,6 +100,20 @@ def _place_needs(command: PlacePledge) -> Iterator[Need]:
         yield TIERS, (command.tier_id,)
     if command.pool_hint is not None:
         yield POOLS, (command.pool_hint,)
+
+
+def _change(work: Work, command: ChangePledge) -> Answer:
+    pledge = domain_decisions.owned(work.stream(PLEDGE, command.pledge_id).state, command.person_id)
+    domain_change.check_seen(work.stream(PLEDGE, command.pledge_id).version, command)
+    book = _book_of(work, pledge)
+    to = domain_change.wanted(command, pledge, work.now)
+    tier = work.get(TIERS, to.tier_id) if to.tier_id else None
+    pool = slots.needed(work, pledge, tier)
+    entry = slots.entry_of(work, pool, pledge.backer_id)
+    events = domain_change.change(pledge, to, work.now, book=book, tier=tier, pool=pool, entry=entry)
+    after = _record(work, pledge, events)
+    undecided = after.change is not None
+    return {**_answer(after), "version": work.stream(PLEDGE, command.pledge_id).version, "undecided": undecided}
 
 
 def _cancel(work: Work, command: CancelPledge) -> Answer:
@@ -125,27 +145,16 @@ def _drop(work: Work, recorded: Recorded) -> None:
 
 
 def _record(work: Work, before: Pledge, events: Sequence[PledgeFact]) -> Pledge:
-    """Append, count it in the book, and give back what a pledge that is no longer live held."""
-    if not events:
-        return before
-    book = _book_of(work, before)
-    work.append(PLEDGE, before.pledge_id, *events)
-    after = work.stream(PLEDGE, before.pledge_id).state
-    assert after is not None
-    work.put(BOOKS, counted(book, before, after))
-    if before.status in LIVE and after.status not in LIVE:
-        _release(work, after)
-    return after
-
-
-def _release(work: Work, pledge: Pledge) -> None:
-    live = work.get(LIVE_PLEDGES, pledge.campaign_id, pledge.backer_id)
-    assert live is not None, "a live pledge has its row"
-    if live.pool_id is not None:
-        pool = work.get(POOLS, live.pool_id)
-        assert pool is not None, "a slot has its pool"
-        work.put(POOLS, replace(pool, claimed=pool.claimed - 1))
-    work.delete(LIVE_PLEDGES, pledge.campaign_id, pledge.backer_id)
+    """Append, count each event in the book, and claim and free the slots that it moves."""
+    for event in events:
+        book = _book_of(work, before)
+        work.append(PLEDGE, before.pledge_id, event)
+        after = work.stream(PLEDGE, before.pledge_id).state
+        assert after is not None
+        work.put(BOOKS, counted(book, before, after))
+        slots.follow(work, before, event, after)
+        before = after
+    return before
 
 
 def _book_of(work: Work, pledge: Pledge) -> Book:
@@ -224,6 +233,13 @@ def _cancel_campaign(work: Work, recorded: Recorded) -> None:
         work.put(BOOKS, domain_book.cancel_all(book))
 
 
+def _settle(work: Work, recorded: Recorded) -> None:
+    """What a creator may do with the list of backers depends on how it ended (DOMAIN P11)."""
+    settled: CampaignSettled = recorded.event
+    if (book := work.get(BOOKS, recorded.subject)) is not None:
+        work.put(BOOKS, replace(book, outcome=settled.outcome))
+
+
 def _book_needs(recorded: Recorded) -> tuple[Need, ...]:
     return ((BOOKS, (recorded.subject,)),)
 
@@ -284,20 +300,25 @@ _PAYMENT_FACTS = (
     PaymentCaptureFailed,
     PaymentVoided,
     PaymentRefunded,
+    PaymentChangeAuthorized,
+    PaymentChangeDeclined,
 )
 COMMANDS: dict[type[Any], Handler] = {
     PlacePledge: Handler(_place, _place_needs),
+    ChangePledge: Handler(_change, lambda command: _pledge_needs(command.pledge_id)),
     CancelPledge: Handler(_cancel, lambda command: _pledge_needs(command.pledge_id)),
     ExpireLease: Handler(_expire, _ending_needs),
     CancelWithCampaign: Handler(_cancel_with_campaign, _ending_needs),
     CloseBook: Handler(_close, lambda command: ((BOOKS, (command.campaign_id,)),)),
     AnnounceBook: Handler(_announce, _announce_needs, _read_booked),
+    **handlers_waitlist.COMMANDS,
 }
 REACTIONS: dict[type[Event], Handler] = {
     CampaignLaunched: Handler(_launch, _launch_needs),
     RewardTierAdded: Handler(_add_tier, lambda recorded: _tier_needs(recorded.event.tier)),
     TierLimitRaised: Handler(_raise_limit, lambda recorded: ((POOLS, (recorded.event.pool_id,)),)),
     CampaignCancelled: Handler(_cancel_campaign, _book_needs),
+    CampaignSettled: Handler(_settle, _book_needs),
     **dict.fromkeys(_PAYMENT_FACTS, Handler(_follow_payment, _fact_needs)),
     DropRequested: Handler(_drop, _fact_needs),
 }
@@ -306,5 +327,6 @@ DEFINITION = Definition(
     commands=COMMANDS,
     reactions=REACTIONS,
     projections=(PLEDGES_PROJECTION,),
-    tables=(BOOKS, TIERS, POOLS, LIVE_PLEDGES),
+    tables=(BOOKS, TIERS, POOLS, LIVE_PLEDGES, WAITLIST),
+    private_events=(SlotOfferEnded,),
 )

@@ -2,13 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
-from contracts.pledge import PledgeFact, PledgePlaced
+from contracts.pledge import (
+    PledgeCancelled,
+    PledgeCaptureFailed,
+    PledgeChanged,
+    PledgeChangeDropped,
+    PledgeChangeRequested,
+    PledgeDeclined,
+    PledgeFact,
+    PledgePlaced,
+)
 from eventing.definition import Projection
 from eventing.follow import follow
 from eventing.work import Need, Recorded, Work
-from pledge.domain import HELD, STATUS_AFTER, UNDECIDED, Status
+from pledge.domain import FACTS, HELD, UNDECIDED, Status, status_after
 from pledge.tables import BUCKETS, PLEDGES, PledgeView
 
 # The position of each status's bucket in `Buckets`: waiting, held, captured, owing, ended.
@@ -19,6 +28,8 @@ _BUCKET: Final[Mapping[Status, int]] = {
     Status.CAPTURED: 2,
     Status.CAPTURE_FAILED: 3,
 }
+
+_CHANGE: Final = ("change_id", "change_amount_minor", "change_tier_id", "change_until", "change_reason")
 
 
 def _step(row: PledgeView | None, recorded: Recorded) -> PledgeView:
@@ -44,11 +55,32 @@ def _step(row: PledgeView | None, recorded: Recorded) -> PledgeView:
         row,
         tier_id=fact.tier_id,
         amount_minor=fact.amount.amount,
-        status=STATUS_AFTER[type(fact)],
-        reason=getattr(fact, "reason", row.reason),
+        status=status_after(row.status, fact),
         changed_at=recorded.time,
         version=recorded.version,
+        **_told(fact),
     )
+
+
+def _told(fact: PledgeFact) -> dict[str, Any]:
+    """The columns that only some facts move: why the pledge is where it is, and how its change stands."""
+    match fact:
+        case PledgeChangeRequested():
+            return {
+                "change_id": fact.change_id,
+                "change_amount_minor": fact.new_amount.amount,
+                "change_tier_id": fact.new_tier_id,
+                "change_until": fact.lease_until,
+                "change_reason": None,
+            }
+        case PledgeChangeDropped():
+            return {"change_until": None, "change_reason": fact.reason}
+        case PledgeChanged():
+            return dict.fromkeys(_CHANGE)
+        case PledgeDeclined() | PledgeCancelled() | PledgeCaptureFailed():
+            return {"reason": fact.reason}
+        case _:
+            return {}
 
 
 def _show(work: Work, recorded: Recorded) -> None:
@@ -70,4 +102,4 @@ def _needs(recorded: Recorded) -> tuple[Need, ...]:
     return ((PLEDGES, (recorded.subject,)),)
 
 
-PLEDGES_PROJECTION = Projection("pledges", (PLEDGES, BUCKETS), dict.fromkeys(STATUS_AFTER, _show), _needs)
+PLEDGES_PROJECTION = Projection("pledges", (PLEDGES, BUCKETS), dict.fromkeys(FACTS, _show), _needs)

@@ -9,16 +9,21 @@ from eventing.tables import Counters, Table
 from eventing.work import Fold
 from pledge.domain import Pledge, Status, evolve
 from pledge.domain_book import Book, Pool, Tier
+from pledge.domain_waitlist import Waiting
 
 
 @dataclass(frozen=True)
 class LivePledge:
-    """A backer's one live pledge to a campaign (DOMAIN P4), and the pool that it has a slot of."""
+    """A backer's one live pledge to a campaign (DOMAIN P4), and the pools that it has a slot of.
+
+    Two only while a change to a tier of another pool is undecided (DOMAIN P6).
+    """
 
     campaign_id: UUID
     backer_id: UUID
     pledge_id: UUID
     pool_id: UUID | None
+    change_pool_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,11 @@ class PledgeView:
     lease_until: datetime
     changed_at: datetime
     version: int
+    change_id: UUID | None = None  # a change that is undecided or was dropped; None: there is none, or it was done
+    change_amount_minor: int | None = None
+    change_tier_id: UUID | None = None
+    change_until: datetime | None = None  # its lease, while it is undecided
+    change_reason: str | None = None  # why it was dropped
 
 
 @dataclass(frozen=True)
@@ -63,12 +73,14 @@ def _announced(_before: bool | None, _event: Event) -> bool:
 
 PLEDGE: Fold[Pledge] = Fold(evolve)
 BOOK_STREAM: Fold[bool] = Fold(_announced)  # the campaign's own stream here: its manifest
+OFFER: Fold[bool] = Fold(_announced)  # what was told of an offer; where it stands is in its row
 
 # Decision tables, in the order in which they are locked.
 BOOKS = Table("book", Book, ("campaign_id",))
 TIERS = Table("tier", Tier, ("tier_id",), lock=False)
 POOLS = Table("pool", Pool, ("pool_id",))
 LIVE_PLEDGES = Table("live_pledge", LivePledge, ("campaign_id", "backer_id"))
+WAITLIST = Table("waitlist", Waiting, ("pool_id", "backer_id"))
 
 PLEDGES = Table("pledge_view", PledgeView, ("pledge_id",))
 BUCKETS = Counters("pledge_buckets", Buckets, ("campaign_id",))

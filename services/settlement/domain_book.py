@@ -10,6 +10,7 @@ from contracts.pledge import (
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
+    PledgeChanged,
     PledgeDeclined,
     PledgeDropped,
     PledgeFact,
@@ -36,6 +37,7 @@ class Status(StrEnum):
 STATUS_AFTER: dict[type[PledgeFact], Status] = {
     PledgePlaced: Status.PENDING,
     PledgeAuthorized: Status.AUTHORIZED,
+    PledgeChanged: Status.AUTHORIZED,
     PledgeDeclined: Status.DECLINED,
     PledgeCancelled: Status.CANCELLED,
     PledgeCaptured: Status.CAPTURED,
@@ -82,9 +84,15 @@ class BookedPledge:
     drop_requested: bool = False
 
 
+def status_after(fact: PledgeFact) -> Status:
+    """A changed pledge is held, unless it was charged at once (keep-it-all)."""
+    charged = isinstance(fact, PledgeChanged) and fact.hold_id is None
+    return Status.CAPTURED if charged else STATUS_AFTER[type(fact)]
+
+
 def follow(before: BookedPledge | None, fact: PledgeFact, version: int, at: datetime) -> BookedPledge:
     """The row after one more fact, which was decided `at`."""
-    status = STATUS_AFTER[type(fact)]
+    status = status_after(fact)
     was_live = before is not None and before.status in LIVE
     left_at = before.left_at if before else None
     return BookedPledge(
@@ -95,7 +103,7 @@ def follow(before: BookedPledge | None, fact: PledgeFact, version: int, at: date
         minor=fact.amount.amount,
         currency=fact.amount.currency,
         tier_id=fact.tier_id,
-        capture_before=fact.capture_before if isinstance(fact, PledgeAuthorized) else _hold_end(before),
+        capture_before=fact.capture_before if isinstance(fact, PledgeAuthorized | PledgeChanged) else _hold_end(before),
         failed_at=at if status is Status.CAPTURE_FAILED else None,
         left_at=at if was_live and status in LEAVING else left_at,
         requested=before.requested if before else False,

@@ -8,10 +8,11 @@ import pytest
 
 from deploy.local.platform import LocalPlatform, start
 from scenarios.model import DEADLINE_SECONDS_MIN
+from tests.service_logs import ServiceLogs
 
 
 @pytest.fixture(scope="session")
-def platform() -> Iterator[LocalPlatform]:
+def platform(service_logs: ServiceLogs) -> Iterator[LocalPlatform]:
     """A test that takes a program away brings it back, through `asyncio.to_thread`."""
     settings = {
         "GROUNDSWELL_MIN_CAMPAIGN_SECONDS": str(DEADLINE_SECONDS_MIN),
@@ -20,4 +21,5 @@ def platform() -> Iterator[LocalPlatform]:
         "GROUNDSWELL_SMTP_TIMEOUT_SECONDS": "2",  # the same for the mails of a killed notifier
     }
     with start("acceptance", settings=settings) as started:
+        service_logs.watch(started.logs)
         yield started

@@ -18,6 +18,8 @@ from deploy.topology import SERVICES
 from scenarios.loading import load
 from scenarios.performance import Performance
 
+pytestmark = pytest.mark.takes_a_server_away
+
 SMALL = sorted((Path(__file__).parent / "small").glob("*.json"))
 MOMENT_SECONDS = 90.0  # For the moment to come; the campaigns last eighteen, or a multiple on a slow machine.
 POLL_SECONDS = 0.01

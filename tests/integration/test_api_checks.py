@@ -147,7 +147,7 @@ class TestWhoMay:
             assert found != expected(names, {"GET /things": frozenset({Who.OWNER})})
             assert found != expected(names, {})
             key = issuer.keys["first"]
-            bad = bad_tokens(key, "first", issuer=ISSUER, audience=AUDIENCE, role="creator")  # type: ignore[arg-type]  # an EC key
+            bad = bad_tokens(key, "first", issuer=ISSUER, audience=AUDIENCE, role="creator")
             asked = await ask("")
             assert {await send(http, "GET /things", asked, token) for token in bad.values()} == {
                 (401, "unauthenticated")

@@ -24,7 +24,7 @@ import redis
 from deploy.local.clean import clean
 from deploy.local.guardian import Started
 from deploy.local.postgres import find_postgres
-from deploy.local.private import Command, PrivateServer, Recipe, Site, free_ports
+from deploy.local.private import Command, PrivateServer, Recipe, Site, free_ports, reserved_ports
 from deploy.local.processes import REPOSITORY, ProcessFailedError, Run, open_run
 from deploy.local.redis_server import find_redis
 from deploy.local.servers import (
@@ -122,6 +122,17 @@ class TestStart:
         process.wait_done()
         log = process.log.read_text()
         assert ("GROUNDSWELL_OWN=1" in log, "GROUNDSWELL_LEAK" in log) == (True, False)
+
+
+class TestReservedPorts:
+    def test_go_to_their_server_and_to_no_other_socket(self) -> None:
+        with reserved_ports(1) as (port,):
+            address = ("127.0.0.1", port)
+            with socket.socket() as other, pytest.raises(OSError, match="in use"):
+                other.bind(address)
+            for _ in range(2):  # again after a restart
+                with socket.create_server(address), socket.create_connection(address, timeout=1):
+                    pass
 
 
 class TestTakingAway:

@@ -16,10 +16,11 @@ from uuid import UUID
 
 import httpx
 import jwt
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from contracts.ids import new_id
+from tests.integration.eventing.shell import PrivateKey, algorithm
 
 METHODS: Final = ("get", "post", "put", "patch", "delete")
 
@@ -104,13 +105,13 @@ def _verdict(who: Who, status: int, code: str) -> str:
     return "refused" if status in refusals or hidden else f"{status} {code}"
 
 
-def bad_tokens(key: ec.EllipticCurvePrivateKey, kid: str, *, issuer: str, audience: str, role: str) -> dict[str, str]:
+def bad_tokens(key: PrivateKey, kid: str, *, issuer: str, audience: str, role: str) -> dict[str, str]:
     """Tokens that must not be taken although their sender is otherwise as good as anybody, by what is wrong."""
     now, person = int(time.time()), str(new_id())
     good = {"iss": issuer, "aud": audience, "sub": person, "roles": [role], "iat": now, "exp": now + 600}
 
-    def signed(by: ec.EllipticCurvePrivateKey = key, **changed: Any) -> str:
-        return jwt.encode(good | changed, by, algorithm="ES256", headers={"kid": kid})
+    def signed(by: PrivateKey = key, **changed: Any) -> str:
+        return jwt.encode(good | changed, by, algorithm=algorithm(by), headers={"kid": kid})
 
     genuine = signed()
     head, _, signature = genuine.split(".")
@@ -128,11 +129,18 @@ def bad_tokens(key: ec.EllipticCurvePrivateKey, kid: str, *, issuer: str, audien
         "without roles": signed(roles=None),
         "without a signature": unsigned,
         "signed with the public key as secret": f"{by_public_key}.{mac}",
-        "signed by a stranger": signed(ec.generate_private_key(ec.SECP256R1())),
+        "signed by a stranger": signed(_another(key)),
         "changed after it was signed": f"{head}.{promoted}.{signature}",
         "cut off": genuine[:-9],
         "not a token": "let-me-in",
     }
+
+
+def _another(key: PrivateKey) -> PrivateKey:
+    """A key of the same kind, so that nothing but the signature is wrong."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        return rsa.generate_private_key(65_537, 2_048)
+    return ec.generate_private_key(ec.SECP256R1())
 
 
 def _encoded(part: Mapping[str, Any]) -> str:

@@ -20,13 +20,14 @@ from contracts.campaign import (
 )
 from contracts.envelope import Envelope
 from contracts.event import Event
-from contracts.ids import CampaignId, PersonId, PledgeId, PoolId, TierId, new_id
+from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId, PoolId, TierId, new_id
 from contracts.money import Money
 from contracts.pledge import (
     PledgeAuthorized,
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
+    PledgeChanged,
     PledgeDeclined,
     PledgeDropped,
     PledgePlaced,
@@ -39,7 +40,8 @@ from tests.integration.house import START, Stories
 Told: TypeAlias = tuple[Envelope, Event]
 CAN: dict[type[Event], tuple[type[Event], ...]] = {
     PledgePlaced: (PledgeAuthorized, PledgeAuthorized, PledgeAuthorized, PledgeDeclined, PledgeCaptured),
-    PledgeAuthorized: (PledgeCancelled, PledgeCaptured, PledgeCaptured, PledgeCaptureFailed, PledgeVoided),
+    PledgeAuthorized: (PledgeCancelled, PledgeCaptured, PledgeChanged, PledgeCaptureFailed, PledgeVoided),
+    PledgeChanged: (PledgeChanged, PledgeCancelled, PledgeCaptured, PledgeVoided),
     PledgeCaptureFailed: (PledgeDropped, PledgeCaptured),
     PledgeCaptured: (PledgeRefunded,),
 }
@@ -49,6 +51,9 @@ MORE: dict[type[Event], dict[str, Any]] = {
     PledgeCancelled: {"reason": "backer", "cancelled_at": START},
     PledgeCaptureFailed: {"reason": "card_declined"},
 }
+
+
+CHANGED = {"change_id": ChangeId(new_id()), "hold_id": "pi_2"}
 
 
 def eur(minor: int) -> Money:
@@ -148,13 +153,14 @@ class World:
         told = self.tell(facts, (), day=self.draw.randrange(12))
         last: type[Event] = PledgePlaced
         while last in CAN and self.draw.random() < 0.8:
-            last = self.draw.choice(CAN[last])
-            if self.draw.random() < 0.2:
+            last, before = self.draw.choice(CAN[last]), facts["amount"]
+            if last is PledgeChanged:
                 facts |= {
                     "amount": eur(self.draw.randrange(500, 9000)),
                     "tier_id": self.draw.choice(self.tiers).tier_id,
                 }
-            told += self.stories.tell(last(**facts, **MORE.get(last, {})))
+            more = {**CHANGED, "previous_amount": before} if last is PledgeChanged else MORE.get(last, {})
+            told += self.stories.tell(last(**facts, **more))
         return told
 
     def _country(self) -> str:

@@ -7,13 +7,14 @@ from uuid import UUID
 from contracts.campaign import PaymentStrategy
 from contracts.envelope import Envelope
 from contracts.event import Event
-from contracts.ids import CampaignId, PersonId, PledgeId, TierId, new_id
+from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId, TierId, new_id
 from contracts.money import Money
 from contracts.pledge import (
     PledgeAuthorized,
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
+    PledgeChanged,
     PledgeDeclined,
     PledgeDropped,
     PledgeFact,
@@ -45,6 +46,19 @@ _MORE: dict[type[PledgeFact], dict[str, Any]] = {
 }
 
 
+def changed(campaign_id: UUID, minor: int, to_minor: int, tier_id: UUID, to_tier_id: UUID) -> list[Fact]:
+    """A pledge that is authorized, changed in amount and tier, and captured."""
+    about = {**_about(campaign_id, minor), "tier_id": TierId(tier_id)}
+    after = {**about, "amount": Money(amount=to_minor, currency="EUR"), "tier_id": TierId(to_tier_id)}
+    change = {"change_id": ChangeId(new_id()), "hold_id": "pi_2", "previous_amount": about["amount"]}
+    return Stories(NOON).tell(
+        PledgePlaced(**about, **_MORE[PledgePlaced]),
+        PledgeAuthorized(**about, **_MORE[PledgeAuthorized]),
+        PledgeChanged(**after, **change, previous_tier_id=tier_id),
+        PledgeCaptured(**after),
+    )
+
+
 def life(
     campaign_id: UUID,
     minor: int,
@@ -53,12 +67,17 @@ def life(
     backer_id: UUID | None = None,
 ) -> list[Fact]:
     """One pledge to which these things happen, in this order."""
-    about: dict[str, Any] = {
+    about = {**_about(campaign_id, minor), "tier_id": None if tier_id is None else TierId(tier_id)}
+    if backer_id is not None:
+        about["backer_id"] = PersonId(backer_id)
+    return Stories(NOON).tell(*(fact(**about, **_MORE[fact]) for fact in facts))
+
+
+def _about(campaign_id: UUID, minor: int) -> dict[str, Any]:
+    return {
         "pledge_id": PledgeId(new_id()),
         "campaign_id": CampaignId(campaign_id),
-        "backer_id": PersonId(backer_id or new_id()),
-        "tier_id": None if tier_id is None else TierId(tier_id),
+        "backer_id": PersonId(new_id()),
         "amount": Money(amount=minor, currency="EUR"),
         "country": "DE",
     }
-    return Stories(NOON).tell(*(fact(**about, **_MORE[fact]) for fact in facts))

@@ -27,7 +27,7 @@ from contracts.pledge import (
 from contracts.settlement import CampaignSettled, Outcome, Tally
 from deploy.local.provision import Provisioned
 from eventing.rebuild import rebuild
-from tests.integration.campaign.pledges import Fact, life
+from tests.integration.campaign.pledges import Fact, changed, life
 from tests.integration.house import START, House, Stories, house
 from tests.unit.campaign.drafts import CREATOR, eur, terms
 
@@ -119,6 +119,17 @@ class TestTotal:
         assert await total(core, campaign_id) == (sum(counted), sum(minor > 0 for minor in counted))
         assert await slots(core, tier_id) == 10 * sum(held for *_, held in LIVES)
         assert await core.parked() == []
+
+    @pytest.mark.parametrize("seed", range(4))
+    async def test_a_changed_pledge_moves_its_amount_and_its_slot_in_any_order(self, core: House, seed: int) -> None:
+        campaign_id, tier_id = await launched(core)
+        other_id = new_id()
+        told = changed(campaign_id, 700, 900, tier_id, other_id) * 2
+        random.Random(seed).shuffle(told)
+        for fact in told:
+            await core.take_in(fact)
+        assert await total(core, campaign_id) == (900, 1)
+        assert (await slots(core, tier_id), await slots(core, TierId(other_id))) == (0, 1)
 
     async def test_a_pledge_of_a_campaign_that_is_not_known_is_counted_and_harms_nobody(self, core: House) -> None:
         campaign_id, _ = await launched(core)

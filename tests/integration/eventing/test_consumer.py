@@ -1,12 +1,14 @@
 """The consumer on real servers: bodies are settled after the commit, whatever they hold."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 import structlog
+from faststream.rabbit.message import RabbitMessage
 
 from contracts.ids import new_id
 from contracts.pledge import PledgeAuthorized, PledgePlaced
@@ -43,6 +45,10 @@ async def parked(jar: Jar, count: int) -> list[ParkedEvent]:
     return await parked_events(jar.pool)
 
 
+async def _is_empty(ground: Ground) -> bool:
+    return await depth(ground.admin_url, SOURCE) == 0
+
+
 async def stored(jar: Jar, count: int) -> bool:
     return bool(await jar.pool.fetchval("SELECT count(*) = $1 FROM event", count))
 
@@ -56,6 +62,20 @@ class TestTakingIn:
             await until(lambda: stored(jar, len(facts)))
         assert await jar.pool.fetchval("SELECT minor FROM campaign_sum WHERE campaign_id = $1", campaign) == 5000
         assert await depth(ground.admin_url, SOURCE) == 0
+
+    async def test_a_settled_message_is_freed_at_once(self, ground: Ground, jar: Jar) -> None:
+        """A message in a cycle stays until garbage is looked for, which services do seldom."""
+        facts = life(new_id(), 100)
+        gc.collect()
+        gc.disable()
+        try:
+            async with consuming(ground, jar):
+                await send(ground, *facts)
+                await until(lambda: stored(jar, len(facts)))
+                await until(lambda: _is_empty(ground))
+            assert [one for one in gc.get_objects() if type(one) is RabbitMessage] == []
+        finally:
+            gc.enable()
 
     async def test_a_poison_event_in_a_batch_is_parked_and_the_rest_goes_through(
         self, ground: Ground, jar: Jar

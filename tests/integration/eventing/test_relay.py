@@ -15,7 +15,7 @@ from contracts.ids import new_id
 from contracts.settlement import VoidRequested
 from deploy.local.servers import Servers
 from eventing.database import Pool
-from eventing.relay import Cursor, Relay, UnroutableError
+from eventing.relay import ROUND_EVENTS_MAX, Cursor, Relay, UnroutableError
 from eventing.work import APPEND
 from tests.integration.eventing.broker import channel, read_all, until
 from tests.integration.eventing.conftest import Ground, Jar
@@ -68,6 +68,13 @@ class TestRound:
             await read_all(ground.admin_url, READER)
             assert await one.run_once() == 0
         assert await read_all(ground.admin_url, READER) == []
+
+    async def test_goes_on_from_round_to_round_without_a_gap_or_a_repeat(self, ground: Ground, jar: Jar) -> None:
+        ids = await ask(jar, 2 * ROUND_EVENTS_MAX + 1)
+        async with relay(ground, jar.pool) as one:
+            rounds = [await one.run_once() for _ in range(4)]
+        assert rounds == [ROUND_EVENTS_MAX, ROUND_EVENTS_MAX, 1, 0]
+        assert sorted(await read_all(ground.admin_url, READER)) == ids
 
     async def test_misses_nothing_when_transactions_commit_out_of_order(self, ground: Ground, jar: Jar) -> None:
         """A transaction that drew the lower position commits after one with a higher position was published."""

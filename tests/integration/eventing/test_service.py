@@ -1,7 +1,6 @@
 """A service as a process: its command line, its logs, and how it stops."""
 
 import asyncio
-import gzip
 import json
 import os
 import signal
@@ -14,13 +13,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from tests.integration.eventing.shell import serving as serving_app
+from tests.integration.collector import collecting
 
 ROOT = Path(__file__).parents[3]
 WAIT_SECONDS = 20
@@ -46,10 +40,16 @@ class Running:
         assert self.process.stdout
         async with asyncio.timeout(WAIT_SECONDS):
             while line := await self.process.stdout.readline():
+                print(line.decode(), end="")  # noqa: T201 - the test's log holds it, too
                 self.lines.append(json.loads(line))
                 if self.lines[-1]["event"] == event:
                     return self.lines[-1]
         raise AssertionError(f"ended without logging {event}: {self.lines}")
+
+    async def rest(self) -> None:
+        """What it logged after that, for the test's own log."""
+        assert self.process.stdout
+        print((await self.process.stdout.read()).decode(), end="")  # noqa: T201 - the same
 
     async def ended(self) -> int:
         async with asyncio.timeout(WAIT_SECONDS):
@@ -96,6 +96,7 @@ async def serving(**changed: str) -> AsyncIterator[tuple[Running, httpx.AsyncCli
         if process.returncode is None:
             process.kill()
             await process.wait()
+        await running.rest()
 
 
 class TestStop:
@@ -107,8 +108,9 @@ class TestStop:
             assert (await answer).json() == "done"
             await running.logged("closed")
             assert await running.ended() == 0
-            with pytest.raises(httpx.ConnectError):
-                await http.get("/health/live")
+            async with httpx.AsyncClient(base_url=http.base_url) as impatient:  # it does not try again
+                with pytest.raises(httpx.ConnectError):
+                    await impatient.get("/health/live")
 
     async def test_ctrl_c_is_as_good(self) -> None:
         async with serving() as (running, _):
@@ -125,6 +127,7 @@ class TestStop:
             assert await running.ended() == 130
 
 
+@pytest.mark.provokes_5xx
 class TestLog:
     async def test_a_bug_is_logged_once_as_json_under_its_request_id_and_without_secrets(self) -> None:
         async with serving() as (running, http):
@@ -146,27 +149,20 @@ class TestLog:
         assert "eyJ" not in everything
 
 
+@pytest.mark.provokes_5xx
 class TestTraces:
     async def test_a_request_is_a_span_in_the_callers_trace_at_the_collector(self) -> None:
-        received: list[bytes] = []
-
-        async def collect(request: Request) -> Response:
-            body = await request.body()
-            received.append(gzip.decompress(body) if "content-encoding" in request.headers else body)
-            return Response()
-
-        collector = Starlette(routes=[Route("/v1/traces", collect, methods=["POST"])])
-        async with serving_app(collector) as address, serving(GROUNDSWELL_OTLP_ENDPOINT=address) as (running, http):
+        _, trace_id, caller_id, _ = TRACE.split("-")
+        async with collecting() as collector, serving(GROUNDSWELL_OTLP_ENDPOINT=collector.address) as (running, http):
             await http.get("/bug", headers={"traceparent": TRACE})
             line = await running.logged("request_failed")
             running.process.send_signal(signal.SIGTERM)
             await running.logged("closed")
             await running.ended()
-        (exported,) = (ExportTraceServiceRequest.FromString(body) for body in received)
-        (span,) = (s for r in exported.resource_spans for scope in r.scope_spans for s in scope.spans)
-        assert (span.trace_id.hex(), span.parent_span_id.hex()) == tuple(TRACE.split("-")[1:3])
-        assert span.name == "GET /bug"
-        assert line["trace_id"] == TRACE.split("-")[1]
+        ((name, (_, _, parent_id)),) = collector.of_trace(trace_id).items()
+        assert (name, parent_id) == ("GET /bug", caller_id)
+        assert len(collector.spans) == 1
+        assert line["trace_id"] == trace_id
 
 
 class TestSettings:

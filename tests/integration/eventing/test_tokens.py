@@ -127,7 +127,7 @@ class TestBadToken:
             {"kid_shown": 7},
             {"kid_shown": "unknown"},
         ],
-        ids=lambda changed: "-".join(f"{k}={str(v)[:12]}" for k, v in changed.items()),
+        ids="-".join,  # without the values: those that are times differ from run to run
     )
     async def test_is_refused(self, issuer: Issuer, verifier: TokenVerifier, changed: dict[str, Any]) -> None:
         try:

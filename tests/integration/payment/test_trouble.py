@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import payment
 from contracts.campaign import PaymentStrategy
 from contracts.payment import PaymentAuthorized, PaymentCaptured, PaymentRefunded, PaymentVoided
 from deploy.local.provision import Provisioned
+from eventing.group_commit import GroupCommit
 from payment.app import HOUSE, Settings
 from payment.gateway import Outcome
 from payment.handlers import DEFINITION
@@ -223,7 +225,7 @@ class TestCrash:
         doomed = worker(inside, provider)
         async with working(doomed):
             await provider.crash.wait()
-            for call in doomed._calls:
+            for call in doomed._working:
                 call.cancel()
         provider.crash = None
         await self._lease_runs_out(inside)
@@ -264,6 +266,27 @@ async def test_two_workers_over_the_same_rows(
         assert await sandbox.line(platform.campaign_id, "captured") == (30, 150_000)
         assert await sandbox.line(platform.campaign_id, "voided") == (30, 150_000)
         await platform.books_agree()
+
+
+async def test_an_answer_that_waits_to_be_recorded_holds_up_no_other_call(
+    provisioned: Provisioned, sandbox: Sandbox, provider: CrashingProvider
+) -> None:
+    async with core(provisioned, sandbox) as (inside, platform):
+        placed = [platform.placed() for _ in range(6)]
+        await platform.tell(platform.launched(), *placed)
+        asleep = GroupCommit(inside.pool, DEFINITION)
+        async with working(replace(worker(inside, provider), commit=asleep, concurrency=2)):
+            await until(lambda: _held(sandbox, platform, 6))
+            assert await platform.said(placed[0].pledge_id) == []
+            awake = asyncio.create_task(asleep.run())
+            await platform.until_quiet()
+            asleep.stop()
+            await awake
+        await platform.books_agree()
+
+
+async def _held(sandbox: Sandbox, platform: Platform, count: int) -> bool:
+    return (await sandbox.line(platform.campaign_id, "held"))[0] == count
 
 
 async def test_an_operation_older_than_twenty_hours_is_read_back_and_not_sent(

@@ -9,12 +9,14 @@ from uuid import UUID
 
 from contracts.campaign import CampaignLaunched, FundingModel, Policy, RewardTier
 from contracts.event import Event
-from contracts.ids import CampaignId, PersonId, PledgeId, PoolId, TierId, new_id
+from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId, PoolId, TierId, new_id
 from contracts.money import Money
 from contracts.payment import (
     PaymentAuthorized,
     PaymentCaptured,
     PaymentCaptureFailed,
+    PaymentChangeAuthorized,
+    PaymentChangeDeclined,
     PaymentDeclined,
     PaymentFact,
     PaymentRefunded,
@@ -22,12 +24,14 @@ from contracts.payment import (
 )
 from eventing.definition import Answer
 from eventing.group_commit import Idempotency
+from pledge.domain_change import ChangePledge
 from pledge.domain_decisions import CancelPledge, PlacePledge
 from pledge.jobs import Timers
 from pledge.tables import PledgeView
 from tests.integration.house import START, House, Stories
 
 LEASE_SECONDS = 900
+OFFER_SECONDS = 3600
 DEADLINE = START + timedelta(days=30)
 CUTOFF = DEADLINE - timedelta(hours=48)
 
@@ -77,6 +81,22 @@ def placing(campaign_id: UUID, minor: int = 2500, **changed: Any) -> PlacePledge
     return PlacePledge(**(given | changed))
 
 
+def changing(view: PledgeView, **wanted: Any) -> ChangePledge:
+    """Its backer's wish; what is not given stays as it is."""
+    given: dict[str, Any] = {
+        "change_id": ChangeId(new_id()),
+        "pledge_id": PledgeId(view.pledge_id),
+        "person_id": PersonId(view.backer_id),
+        "amount": None,
+        "tier_id": None,
+        "moves_tier": "tier_id" in wanted,
+        "payment_method": None,
+        "versions": None,
+        "lease_seconds": LEASE_SECONDS,
+    }
+    return ChangePledge(**(given | wanted))
+
+
 @dataclass
 class Backers:
     """Sends what campaign and payment would send, and reads what comes of it."""
@@ -86,7 +106,7 @@ class Backers:
 
     @property
     def timers(self) -> Timers:
-        return Timers(self.house.pool, self.house.commit, self.house.clock)
+        return Timers(self.house.pool, self.house.commit, self.house.clock, OFFER_SECONDS)
 
     async def hear(self, *events: Event) -> None:
         await self.house.take_in(*self.stories.tell(*events))
@@ -109,6 +129,11 @@ class Backers:
     async def cancel(self, view: PledgeView, idempotency: Idempotency | None = None) -> Answer:
         command = CancelPledge(PledgeId(view.pledge_id), PersonId(view.backer_id))
         return await self.house.commit.execute(command, idempotency=idempotency)
+
+    async def change(self, view: PledgeView, **wanted: Any) -> PledgeView:
+        """The pledge after its backer has asked for a change."""
+        await self.house.execute(changing(view, **wanted))
+        return await self.view(view.pledge_id)
 
     async def view(self, pledge_id: UUID) -> PledgeView:
         row = await self.house.pool.fetchrow("SELECT * FROM pledge_view WHERE pledge_id = $1", pledge_id)
@@ -154,3 +179,16 @@ def voided(view: PledgeView) -> PaymentFact:
 
 def refunded(view: PledgeView) -> PaymentFact:
     return PaymentRefunded(**_about(view), hold_id="pi_1")
+
+
+def change_authorized(view: PledgeView, hold_id: str = "pi_2") -> PaymentFact:
+    """A hold for the change that the pledge shows."""
+    assert view.change_id is not None
+    assert view.change_amount_minor is not None
+    about = {**_about(view), "amount": euros(view.change_amount_minor)}
+    return PaymentChangeAuthorized(**about, change_id=ChangeId(view.change_id), hold_id=hold_id)
+
+
+def change_declined(view: PledgeView) -> PaymentFact:
+    assert view.change_id is not None
+    return PaymentChangeDeclined(**_about(view), change_id=ChangeId(view.change_id), reason="insufficient_funds")

@@ -25,6 +25,8 @@ from pledge.app import HOUSE, Settings
 from tests.integration.eventing.shell import serving
 from tests.integration.house import START, Stories
 
+PATIENCE_SECONDS = 20.0
+
 
 @dataclass
 class Door:
@@ -54,6 +56,19 @@ class Door:
         headers: Mapping[str, str | None] | None = None,
     ) -> httpx.Response:
         """A command of a person, a new one if none is named. `headers` replace the usual ones; None leaves one out."""
+        return await self.send("POST", path, body, person_id=person_id, key=key, headers=headers)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        person_id: UUID | None = None,
+        key: str = "",
+        headers: Mapping[str, str | None] | None = None,
+    ) -> httpx.Response:
+        """The same by another method."""
         usual = {
             "Authorization": f"Bearer {self.token(person_id or new_id())}",
             "Idempotency-Key": key or str(new_id()),
@@ -62,10 +77,16 @@ class Door:
         }
         content = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
         sent = {name: value for name, value in usual.items() if value is not None}
-        return await self.http.post(path, content=content, headers=sent)
+        return await self.http.request(method, path, content=content, headers=sent)
 
     async def get(self, path: str, person_id: UUID) -> httpx.Response:
         return await self.http.get(path, headers={"Authorization": f"Bearer {self.token(person_id)}"})
+
+    async def until(self, query: str) -> None:
+        """Wait for something that the service does by itself: the query then has a row."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await self.runtime.pool.fetchrow(query):  # noqa: ASYNC110 - the database wakes nobody
+                await asyncio.sleep(0.02)
 
     async def recorded(self) -> int:
         """How many own events and stored answers there are."""

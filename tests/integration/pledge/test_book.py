@@ -17,6 +17,7 @@ from tests.integration.house import START, House, names
 from tests.integration.pledge.backers import (
     DEADLINE,
     LEASE_SECONDS,
+    OFFER_SECONDS,
     Backers,
     authorized,
     captured,
@@ -126,7 +127,7 @@ class TestReplicas:
         campaign_id = await backers.launch()
         first, second = two_replicas.replicas
         two_replicas.clock.frozen_at = DEADLINE - MILLISECOND
-        timers = [Timers(two_replicas.pool, commit, two_replicas.clock) for commit in (first, second)]
+        timers = [Timers(two_replicas.pool, commit, two_replicas.clock, OFFER_SECONDS) for commit in (first, second)]
 
         answers: list[Any] = []
 

@@ -18,13 +18,14 @@ from analytics.domain import (
     negative,
 )
 from contracts.campaign import PaymentStrategy
-from contracts.ids import CampaignId, PersonId, PledgeId, TierId, new_id
+from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId, TierId, new_id
 from contracts.money import Money
 from contracts.pledge import (
     PledgeAuthorized,
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
+    PledgeChanged,
     PledgeDeclined,
     PledgeDropped,
     PledgeFact,
@@ -32,6 +33,7 @@ from contracts.pledge import (
     PledgeRefunded,
     PledgeVoided,
 )
+from contracts.subscriptions import SUBSCRIPTIONS
 
 EVENING = datetime.fromisoformat("2027-03-01T23:30:00-02:00")
 MORE: dict[type[PledgeFact], dict[str, Any]] = {
@@ -45,10 +47,15 @@ MORE: dict[type[PledgeFact], dict[str, Any]] = {
     PledgeDeclined: {"reason": "card_declined"},
     PledgeCancelled: {"reason": "backer", "cancelled_at": EVENING},
     PledgeCaptureFailed: {"reason": "card_declined"},
+    PledgeChanged: {
+        "change_id": ChangeId(new_id()),
+        "hold_id": "pi_2",
+        "previous_amount": Money(amount=1, currency="EUR"),
+    },
 }
 
 
-def told(kind: type[PledgeFact], before: PledgeRow | None = None, minor: int = 100) -> PledgeRow:
+def told(kind: type[PledgeFact], before: PledgeRow | None = None, minor: int = 100, **more: Any) -> PledgeRow:
     fact = kind(
         pledge_id=PledgeId(new_id()),
         campaign_id=CampaignId(new_id()),
@@ -56,7 +63,7 @@ def told(kind: type[PledgeFact], before: PledgeRow | None = None, minor: int = 1
         tier_id=TierId(new_id()),
         amount=Money(amount=minor, currency="EUR"),
         country="DE",
-        **MORE.get(kind, {}),
+        **{**MORE.get(kind, {}), **more},
     )
     return follow(before, fact, 1 if before is None else before.version + 1)
 
@@ -81,6 +88,8 @@ LIVE = {"secured": 1, "live": 1, "live_minor": 100, "claimed": 1}
         ([PledgePlaced, PledgeDeclined], {"declined": 1}),
         ([PledgePlaced, PledgeCancelled], {"cancelled": 1}),
         ([PledgePlaced, PledgeAuthorized], LIVE),
+        ([PledgePlaced, PledgeAuthorized, PledgeChanged], LIVE),
+        ([PledgePlaced, PledgeAuthorized, PledgeChanged, PledgeCancelled], {"secured": 1, "cancelled": 1}),
         ([PledgePlaced, PledgeCaptured], LIVE | {"captured": 1, "captured_minor": 100}),
         ([PledgePlaced, PledgeAuthorized, PledgeCaptured], LIVE | {"captured": 1, "captured_minor": 100}),
         ([PledgePlaced, PledgeAuthorized, PledgeCancelled], {"secured": 1, "cancelled": 1}),
@@ -100,8 +109,15 @@ def test_each_life_of_a_pledge_counts_once_where_it_stands(
     assert after(*life) == Measures(**(PLACED | expected))
 
 
-def test_every_fact_about_a_pledge_is_known() -> None:
-    assert set(STATUS_AFTER) == set(PledgeFact.__subclasses__())
+def test_every_fact_about_a_pledge_that_comes_in_is_known() -> None:
+    assert set(STATUS_AFTER) == {event for event in SUBSCRIPTIONS["analytics"] if issubclass(event, PledgeFact)}
+
+
+def test_a_changed_pledge_counts_with_its_new_amount_and_stays_charged_in_keep_it_all() -> None:
+    changed = told(PledgeChanged, told(PledgeAuthorized, told(PledgePlaced)), minor=250)
+    assert contribution(changed) == contribution(told(PledgeAuthorized, told(PledgePlaced), minor=250))
+    charged = told(PledgeCaptured, told(PledgePlaced))
+    assert told(PledgeChanged, charged, hold_id=None).status is Status.CAPTURED
 
 
 def test_the_day_is_the_one_in_utc_and_unknown_until_the_first_event_comes() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contracts.campaign import MilestoneCrossed, PaymentStrategy
-from contracts.ids import CampaignId, PersonId, PledgeId, new_id
+from contracts.ids import CampaignId, ChangeId, OfferId, PersonId, PledgeId, TierId, new_id
 from contracts.money import Money
 from contracts.payment import PayoutSent
 from contracts.pledge import (
@@ -15,16 +15,18 @@ from contracts.pledge import (
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
+    PledgeChanged,
     PledgeDeclined,
     PledgeDropped,
     PledgeFact,
     PledgePlaced,
     PledgeRefunded,
     PledgeVoided,
+    SlotOffered,
 )
 from contracts.settlement import CampaignSettled, Outcome, Tally
 from contracts.subscriptions import SUBSCRIPTIONS
-from notifier import domain
+from notifier import domain, domain_offer
 from notifier.domain import Campaign, Facts, Kind, Standing, Status
 
 NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
@@ -41,8 +43,15 @@ PLACED = PledgePlaced(**PLEDGED, payment_method="pm_1", strategy=PaymentStrategy
 AUTHORIZED = PledgeAuthorized(**PLEDGED, hold_id="pi_1")
 CAPTURED = PledgeCaptured(**PLEDGED)
 CANCELLED = PledgeCancelled(**PLEDGED, cancelled_at=NOW, reason="backer")
+CHANGED = PledgeChanged(
+    **{**PLEDGED, "amount": Money(amount=4000, currency="EUR")},
+    change_id=ChangeId(new_id()),
+    hold_id="pi_2",
+    previous_amount=PRICE,
+)
 SILENT = [
     PLACED,
+    CHANGED,
     PledgeCaptureFailed(**PLEDGED, reason="card_declined"),
     PledgeVoided(**PLEDGED),
     PledgeDropped(**PLEDGED),
@@ -86,12 +95,32 @@ class TestPledge:
         assert set(domain.STANDING_AFTER) == facts
 
 
+class TestOffer:
+    def test_who_waited_is_told_once_of_each_offer_and_until_when(self) -> None:
+        fact = SlotOffered(
+            offer_id=OfferId(new_id()),
+            campaign_id=CAMPAIGN,
+            tier_id=TierId(new_id()),
+            backer_id=BACKER,
+            offered_until=NOW,
+        )
+        notice = domain_offer.offer_notice(fact, NOW)
+        assert (notice.kind, notice.person_id, notice.about_id) == (Kind.SLOT_OFFERED, BACKER, fact.offer_id)
+        assert Facts.model_validate_json(notice.facts) == Facts(until=NOW)
+
+
 class TestBacking:
     def test_the_newest_fact_counts_in_whatever_order_they_come(self) -> None:
         in_order = domain.backing(domain.backing(None, AUTHORIZED, 2), CANCELLED, 3)
         overtaken = domain.backing(domain.backing(None, CANCELLED, 3), AUTHORIZED, 2)
         assert in_order == overtaken
         assert in_order.standing is Standing.ENDED
+
+    def test_a_changed_pledge_stands_with_its_new_amount_and_stays_charged_in_keep_it_all(self) -> None:
+        changed = domain.backing(domain.backing(None, AUTHORIZED, 2), CHANGED, 3)
+        assert (changed.standing, changed.amount_minor) == (Standing.AUTHORIZED, 4000)
+        charged = CHANGED.model_copy(update={"hold_id": None})
+        assert domain.backing(domain.backing(None, CAPTURED, 2), charged, 3).standing is Standing.CAPTURED
 
     def test_a_repeated_fact_changes_nothing(self) -> None:
         row = domain.backing(None, AUTHORIZED, 2)

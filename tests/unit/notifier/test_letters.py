@@ -26,6 +26,7 @@ EUR = Money(amount=123456, currency="EUR")
 SAID: Final = {
     Kind.MILESTONE: Facts(percent=50, total=EUR, backers=2),
     Kind.CREATOR_SETTLED: Facts(outcome=Outcome.FUNDED, total=EUR, backers=2),
+    Kind.SLOT_OFFERED: Facts(until=datetime(2027, 3, 2, 12, tzinfo=UTC)),
     Kind.CREATOR_PAYOUT: Facts(payout=EUR, total=EUR, platform_fee=EUR, provider_fee=EUR),
 }
 HEADERS = {
@@ -96,6 +97,9 @@ class TestTexts:
     )
     def test_a_milestone_says_which(self, facts: Facts, expected: str) -> None:
         assert expected in " ".join(text(read(due(Kind.MILESTONE, facts))).split())
+
+    def test_an_offer_says_until_when_it_is_kept(self) -> None:
+        assert "kept for you until 2 March 2027" in " ".join(text(read(due(Kind.SLOT_OFFERED))).split())
 
     @pytest.mark.parametrize("outcome", Outcome)
     def test_a_creator_is_told_each_outcome(self, outcome: Outcome) -> None:

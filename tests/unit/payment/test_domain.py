@@ -12,18 +12,10 @@ from contracts.event import Event
 from contracts.ids import CampaignId, PledgeId, new_id
 from contracts.money import Money
 from contracts.payment import PaymentCaptureFailed, PaymentDeclined
-from payment import domain
-from payment.domain import (
-    ABOVE_HOLD,
-    ATTEMPTS_MAX,
-    NO_HOLD,
-    Kind,
-    Payment,
-    PaymentOrdered,
-    StepEnded,
-    StepStarted,
-    StepStopped,
-)
+from payment import domain, domain_state
+from payment.domain import ABOVE_HOLD, ATTEMPTS_MAX, NO_HOLD
+from payment.domain_events import Kind, PaymentOrdered, StepEnded, StepStarted, StepStopped
+from payment.domain_state import Payment
 from payment.gateway import ActionRequired, Decided, Declined, Mismatch, NoEffect, Succeeded
 
 PLEDGE = PledgeId(new_id())
@@ -49,12 +41,12 @@ class Life:
     """A payment's stream, and what the handlers do with it: append, then whatever follows by itself."""
 
     events: list[Event] = field(default_factory=list)
-    state: Payment = domain.NOTHING
+    state: Payment = domain_state.NOTHING
 
     def record(self, events: Iterable[Event]) -> "Life":
         for event in events:
             self.events.append(event)
-            self.state = domain.evolve(self.state, event)
+            self.state = domain_state.evolve(self.state, event)
         while following := domain.advance(self.state):
             self.record(following)
         return self
@@ -242,7 +234,7 @@ def test_the_stream_alone_gives_the_same_state(strategy: PaymentStrategy, happen
             wish(life, happening, strategy)
         else:
             life.answer(happening)
-    state = domain.NOTHING
+    state = domain_state.NOTHING
     for event in life.events:
-        state = domain.evolve(state, type(event).model_validate_json(event.model_dump_json()))
+        state = domain_state.evolve(state, type(event).model_validate_json(event.model_dump_json()))
     assert state == life.state

@@ -8,11 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from contracts.campaign import CampaignLaunched, FundingModel, Policy
-from contracts.ids import CampaignId, PersonId, PledgeId, TierId
+from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId, TierId
 from contracts.money import Money
 from contracts.pledge import PledgeFact, PledgePlaced
 from pledge.domain import Pledge, evolve
 from pledge.domain_book import Book, Pool, Tier, book_of
+from pledge.domain_change import ChangePledge
 from pledge.domain_decisions import PlacePledge, place
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
@@ -81,6 +82,22 @@ def pledge(*later: type[PledgeFact], minor: int = 2500, **fields: Any) -> Pledge
     """A pledge that was placed at noon, and what came of it."""
     start = evolve(None, placed(minor))
     return reduce(lambda state, kind: evolve(state, fact(kind, state, **fields)), later, start)
+
+
+def change(**wanted: Any) -> ChangePledge:
+    """A wish to change the pledge; what is not given stays as it is."""
+    given: dict[str, Any] = {
+        "change_id": ChangeId(UUID(int=9)),
+        "pledge_id": PLEDGE,
+        "person_id": BACKER,
+        "amount": None,
+        "tier_id": None,
+        "moves_tier": "tier_id" in wanted,
+        "payment_method": None,
+        "versions": None,
+        "lease_seconds": LEASE_SECONDS,
+    }
+    return ChangePledge(**(given | wanted))
 
 
 def fact(kind: type[PledgeFact], about: Pledge, **fields: Any) -> PledgeFact:

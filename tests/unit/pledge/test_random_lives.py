@@ -1,4 +1,7 @@
-"""Random lives of many pledges in one book: only legal moves, never oversold, and the book always adds up."""
+"""Random lives of many pledges in one book: only legal moves, never oversold, and the book always adds up.
+
+Holds are followed as the payment service does: what it has in the end is what the pledge's state says (DOMAIN P6, P8).
+"""
 
 from __future__ import annotations
 
@@ -14,22 +17,26 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from contracts.campaign import FundingModel
-from contracts.ids import PersonId, PledgeId
+from contracts.ids import ChangeId, PersonId, PledgeId
 from contracts.payment import (
     PaymentAuthorized,
     PaymentCaptured,
     PaymentCaptureFailed,
+    PaymentChangeAuthorized,
+    PaymentChangeDeclined,
     PaymentDeclined,
     PaymentFact,
     PaymentRefunded,
     PaymentVoided,
 )
-from contracts.pledge import PledgeFact
+from contracts.pledge import PledgeChanged, PledgeChangeRequested, PledgeFact
 from eventing.refusal import Refusal
-from pledge.domain import LIVE, UNDECIDED, Pledge, Status, counted, evolve
+from pledge.domain import HELD, LIVE, UNDECIDED, Change, Pledge, Status, counted, evolve
 from pledge.domain_book import BookState, Pool, Tier, announce, cancel_all, close
+from pledge.domain_change import change as decide_change
+from pledge.domain_change import wanted
 from pledge.domain_decisions import cancel, cancel_with_campaign, drop, expire, follow_payment
-from tests.unit.pledge.stories import CAMPAIGN, DEADLINE, NOON, POOL, TIER, book, decided, euros, wish
+from tests.unit.pledge.stories import CAMPAIGN, DEADLINE, NOON, POOL, TIER, book, change, decided, euros, wish
 
 S: Final = Status
 # Where a pledge may go from each status (DOMAIN P5); from anything else it stays where it is.
@@ -43,12 +50,12 @@ LEGAL: Final = {
         S.VOIDED,
         S.REFUNDED,
     },
-    S.AUTHORIZED: {S.CAPTURED, S.CAPTURE_FAILED, S.CANCELLED, S.VOIDED, S.REFUNDED},
-    S.CAPTURED: {S.REFUNDED, S.CANCELLED},
+    S.AUTHORIZED: {S.AUTHORIZED, S.CAPTURED, S.CAPTURE_FAILED, S.CANCELLED, S.VOIDED, S.REFUNDED},
+    S.CAPTURED: {S.CAPTURED, S.REFUNDED, S.CANCELLED},
     S.CAPTURE_FAILED: {S.CAPTURED, S.DROPPED, S.CANCELLED, S.REFUNDED},
     S.CANCELLED: {S.REFUNDED},
 }
-SLOTS: Final = 3
+SLOTS: Final = 3  # of one of two tiers; the other is unlimited
 BACKERS: Final = 6
 FACTS: Final = (
     PaymentAuthorized,
@@ -67,6 +74,8 @@ class Lives(RuleBasedStateMachine):
         super().__init__()
         self.book = book(FundingModel.ALL_OR_NOTHING)
         self.tier = Tier(TIER, CAMPAIGN, 1000, POOL)
+        self.changes: dict[UUID, Change] = {}  # every change ever asked for
+        self.accepted: set[UUID] = set()
         self.pool = Pool(POOL, CAMPAIGN, SLOTS)
         self.pledges: dict[UUID, Pledge] = {}
         self.first: dict[UUID, UUID] = {}
@@ -103,6 +112,37 @@ class Lives(RuleBasedStateMachine):
         pledge = self._some(data)
         with suppress(Refusal):
             self._apply(pledge.pledge_id, self._ended(pledge, how))
+
+    @precondition(lambda self: self.pledges)
+    @rule(data=st.data(), minor=st.integers(900, 5000), limited=st.booleans())
+    def change(self, data: st.DataObject, minor: int, limited: bool) -> None:
+        pledge = self._some(data)
+        change_id = ChangeId(UUID(int=10**6 + len(self.changes)))
+        command = change(change_id=change_id, amount=euros(minor), tier_id=TIER if limited else None)
+        to = wanted(command, pledge, self.now)
+        needed = self.pool if limited and pledge.tier_id is None else None
+        with suppress(Refusal):
+            events = decide_change(pledge, to, self.now, book=self.book, tier=self.tier, pool=needed)
+            assert self.now < DEADLINE
+            assert pledge.change is None
+            if any(isinstance(event, PledgeChangeRequested) for event in events):
+                self.changes[change_id] = to
+            self._apply(pledge.pledge_id, events)
+
+    @precondition(lambda self: self.changes)
+    @rule(data=st.data(), taken=st.booleans())
+    def hear_of_change(self, data: st.DataObject, taken: bool) -> None:
+        """Payment's answer, also about a change that is long over."""
+        change_id = data.draw(st.sampled_from(sorted(self.changes)))
+        pledge = self._some(data)
+        about = {"pledge_id": pledge.pledge_id, "campaign_id": CAMPAIGN, "amount": self.changes[change_id].amount}
+        fact: PaymentFact = (
+            PaymentChangeAuthorized(**about, change_id=change_id, hold_id=f"pi_{change_id}")
+            if taken
+            else PaymentChangeDeclined(**about, change_id=change_id, reason="do_not_honor")
+        )
+        self._apply(pledge.pledge_id, follow_payment(pledge, fact))
+        assert follow_payment(self.pledges[pledge.pledge_id], fact) == (), "a repeated answer says nothing more"
 
     @rule(hours=st.integers(1, 24 * 40))
     def pass_time(self, hours: int) -> None:
@@ -142,14 +182,21 @@ class Lives(RuleBasedStateMachine):
             assert before is None or after.status in LEGAL.get(before.status, set())
             self.book = counted(self.book, before, after)
             self.pledges[pledge_id] = after
+            self._move_slots(before, after)
+            if isinstance(event, PledgeChanged):
+                self.accepted.add(event.change_id)
             if before is not None and before.status in LIVE and after.status not in LIVE:
-                self.pool = replace(self.pool, claimed=self.pool.claimed - 1)
                 del self.first[after.backer_id]
+
+    def _move_slots(self, before: Pledge | None, after: Pledge) -> None:
+        """A change claims when it is asked for and frees when it is decided: at no time is a slot in two hands."""
+        claims = _slots(after) - (_slots(before) if before else 1)  # a placing has claimed its own
+        self.pool = replace(self.pool, claimed=self.pool.claimed + claims)
 
     @invariant()
     def nothing_is_oversold(self) -> None:
         assert 0 <= self.pool.claimed <= SLOTS
-        assert self.pool.claimed == sum(pledge.status in LIVE for pledge in self.pledges.values())
+        assert self.pool.claimed == sum(map(_slots, self.pledges.values()))
 
     @invariant()
     def a_backer_has_one_live_pledge(self) -> None:
@@ -159,12 +206,31 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def the_book_adds_up(self) -> None:
         live = [pledge for pledge in self.pledges.values() if pledge.status in LIVE]
-        assert self.book.undecided == sum(pledge.status in UNDECIDED for pledge in live)
+        assert self.book.undecided == sum(p.status in UNDECIDED or p.change is not None for p in live)
         assert (self.book.live, self.book.live_minor) == (len(live), sum(pledge.amount.amount for pledge in live))
+
+    @invariant()
+    def a_change_is_undecided_only_of_what_is_held_and_was_accepted_by_one_fact(self) -> None:
+        for pledge in self.pledges.values():
+            if pledge.change is not None:
+                assert pledge.status in HELD | {S.CAPTURED}
+                assert pledge.change.change_id not in self.accepted
+
+    @invariant()
+    def the_current_hold_is_the_last_that_was_accepted(self) -> None:
+        for pledge in self.pledges.values():
+            if pledge.hold_id not in {None, "pi_1"}:
+                assert UUID((pledge.hold_id or "").removeprefix("pi_")) in self.accepted
 
     @invariant()
     def it_is_announced_once(self) -> None:
         assert self.announced <= 1
+
+
+def _slots(pledge: Pledge) -> int:
+    """Slots of the one limited tier that a pledge and its undecided change have together: within one pool, one."""
+    wishes = {pledge.tier_id, pledge.change.tier_id if pledge.change else None}
+    return int(pledge.status in LIVE and TIER in wishes)
 
 
 TestLives = Lives.TestCase

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contracts.campaign import FundingModel
-from contracts.ids import CampaignId, PersonId, PledgeId, new_id
+from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId, new_id
 from contracts.manifest import digest
 from contracts.money import Money
 from contracts.pledge import (
@@ -15,6 +15,7 @@ from contracts.pledge import (
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
+    PledgeChanged,
     PledgeDeclined,
     PledgeFact,
     PledgeRefunded,
@@ -219,6 +220,15 @@ class TestBook:
     def test_a_pledge_that_never_was_live_is_in_no_bucket(self) -> None:
         assert bucket_of(told(PledgeDeclined, 2, None, reason="card_declined")) is None
         assert bucket_of(None) is None
+
+    def test_a_changed_pledge_has_its_new_amount_and_hold_and_is_collected_like_any_other(self) -> None:
+        live = told(PledgeAuthorized, 2, None, hold_id="pi_1", capture_before=NOW)
+        later = NOW + timedelta(days=5)
+        change = {"change_id": ChangeId(new_id()), "previous_amount": Money(amount=70, currency="EUR")}
+        changed = told(PledgeChanged, 4, live, hold_id="pi_2", capture_before=later, **change)
+        assert (changed.minor, changed.capture_before, bucket_of(changed)) == (100, later, Bucket.OPEN)
+        charged = told(PledgeChanged, 4, told(PledgeCaptured, 2, None), **change)
+        assert bucket_of(charged) is Bucket.CAPTURED
 
     def test_folding_again_keeps_what_was_asked_for(self) -> None:
         asked = held(100, requested=True, drop_requested=True, failed_at=NOW)
