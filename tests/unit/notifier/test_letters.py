@@ -62,7 +62,7 @@ def read(one: Due, to: Addressee = ADA) -> EmailMessage:
 def text(message: EmailMessage, kind: str = "plain") -> str:
     part = message.get_body((kind,))
     assert isinstance(part, EmailMessage)
-    return str(part.get_content())
+    return str(part.get_content()).replace("\r\n", "\n")
 
 
 class TestTexts:
