@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from contracts.campaign import CampaignLaunched, FundingModel, MilestoneCrossed, RewardTier
+from contracts.campaign import CampaignLaunched, FundingModel, RewardTier
 from contracts.money import Money
 from contracts.payment import PayoutSent
 from contracts.pledge import (
@@ -42,6 +42,7 @@ class Kind(StrEnum):
     PLEDGE_CANCELLED = "pledge_cancelled"
     SLOT_OFFERED = "slot_offered"
     MILESTONE = "milestone"
+    CREATOR_UPDATE = "creator_update"
     CAMPAIGN_FUNDED = "campaign_funded"
     CAMPAIGN_PARTIALLY_FUNDED = "campaign_partially_funded"
     CAMPAIGN_FAILED = "campaign_failed"
@@ -79,18 +80,6 @@ NOTICE_OF: Final[dict[type[PledgeFact], Kind]] = {
     PledgeDeclined: Kind.PLEDGE_DECLINED,
     PledgeCancelled: Kind.PLEDGE_CANCELLED,
 }
-OUTCOME_NOTICE: Final[dict[Outcome, Kind]] = {
-    Outcome.FUNDED: Kind.CAMPAIGN_FUNDED,
-    Outcome.PARTIALLY_FUNDED: Kind.CAMPAIGN_PARTIALLY_FUNDED,
-    Outcome.FAILED: Kind.CAMPAIGN_FAILED,
-}
-# Who a notice to all backers goes to. Captures and voids are done before a campaign counts as settled.
-AUDIENCE: Final[dict[Kind, frozenset[Standing]]] = {
-    Kind.MILESTONE: frozenset((Standing.AUTHORIZED, Standing.CAPTURED)),
-    Kind.CAMPAIGN_FUNDED: frozenset((Standing.CAPTURED,)),
-    Kind.CAMPAIGN_PARTIALLY_FUNDED: frozenset((Standing.CAPTURED,)),
-    Kind.CAMPAIGN_FAILED: frozenset((Standing.VOIDED,)),
-}
 
 
 class Facts(BaseModel):
@@ -104,6 +93,8 @@ class Facts(BaseModel):
     stretch_goal: str | None = None
     total: Money | None = None
     backers: int | None = None
+    title: str = ""
+    text: str = ""
     outcome: Outcome | None = None
     payout: Money | None = None
     platform_fee: Money | None = None
@@ -165,19 +156,8 @@ class Backing:
 
 
 @dataclass(frozen=True)
-class FanOut:
-    """One notice for all backers of a campaign, on its way to becoming one notice each."""
-
-    kind: Kind
-    about_id: UUID
-    campaign_id: UUID
-    facts: str  # Facts in JSON
-    created_at: datetime
-
-
-@dataclass(frozen=True)
 class Notice:
-    """Something that a person is to be told, once. `about_id` is a pledge, a campaign or a milestone's event."""
+    """Something that a person is to be told, once. `about_id`: a pledge, offer, campaign, update or milestone event."""
 
     kind: Kind
     person_id: UUID
@@ -241,26 +221,6 @@ def pledge_notice(fact: PledgeFact, now: datetime) -> Notice | None:
     reason = fact.reason if isinstance(fact, PledgeDeclined | PledgeCancelled) else ""
     facts = Facts(reason=reason).json_text()
     return Notice(kind, fact.backer_id, fact.pledge_id, fact.campaign_id, fact.pledge_id, facts, True, now, now)
-
-
-def late_outcome(campaign: Campaign, row: Backing, now: datetime) -> Notice | None:
-    """The outcome, for a backer whose last fact came in only after it; the fan-out may have passed already."""
-    if campaign.outcome is None:
-        return None
-    kind = OUTCOME_NOTICE[campaign.outcome]
-    if row.standing not in AUDIENCE[kind]:
-        return None
-    about = campaign.campaign_id
-    return Notice(kind, row.backer_id, about, about, row.pledge_id, Facts().json_text(), False, now, now)
-
-
-def milestone(fact: MilestoneCrossed, event_id: UUID, now: datetime) -> FanOut:
-    facts = Facts(percent=fact.percent, stretch_goal=fact.stretch_goal, total=fact.total, backers=fact.backers)
-    return FanOut(Kind.MILESTONE, event_id, fact.campaign_id, facts.json_text(), now)
-
-
-def outcome(fact: CampaignSettled, now: datetime) -> FanOut:
-    return FanOut(OUTCOME_NOTICE[fact.outcome], fact.campaign_id, fact.campaign_id, Facts().json_text(), now)
 
 
 def settled_notice(fact: CampaignSettled, now: datetime) -> Notice:

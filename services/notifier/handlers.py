@@ -5,15 +5,16 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
-from contracts.campaign import CampaignLaunched, MilestoneCrossed, RewardTierAdded
+from contracts.campaign import CampaignLaunched, MilestoneCrossed, RewardTierAdded, UpdatePosted
 from contracts.payment import PayoutSent
 from contracts.pledge import PledgeFact, SlotOffered
 from contracts.settlement import CampaignSettled
 from eventing.definition import Answer, Definition, Handler
 from eventing.tables import Table
 from eventing.work import Need, Recorded, Work
-from notifier import domain, domain_offer
-from notifier.domain import Backing, Campaign, Contact, FanOut, Notice, SetContact, Tier
+from notifier import domain, domain_fan_out, domain_offer
+from notifier.domain import Backing, Campaign, Contact, Notice, SetContact, Tier
+from notifier.domain_fan_out import FanOut
 
 CONTACTS: Final = Table("contact", Contact, ("person_id",))
 CAMPAIGNS: Final = Table("campaign", Campaign, ("campaign_id",))
@@ -50,18 +51,22 @@ def _note_pledge(work: Work, recorded: Recorded) -> None:
     _notify(work, domain.pledge_notice(fact, work.now))
     if after != before:
         work.put(BACKINGS, after)
-        _notify(work, domain.late_outcome(campaign, after, work.now))
+        _notify(work, domain_fan_out.late_outcome(campaign, after, work.now))
 
 
 def _note_milestone(work: Work, recorded: Recorded) -> None:
-    _fan_out(work, domain.milestone(recorded.event, recorded.event_id, work.now))
+    _fan_out(work, domain_fan_out.milestone(recorded.event, recorded.event_id, work.now))
+
+
+def _note_update(work: Work, recorded: Recorded) -> None:
+    _fan_out(work, domain_fan_out.update(recorded.event, work.now))
 
 
 def _note_outcome(work: Work, recorded: Recorded) -> None:
     fact: CampaignSettled = recorded.event
     campaign = _locked_campaign(work, fact.campaign_id)
     work.put(CAMPAIGNS, replace(campaign, outcome=fact.outcome))
-    _fan_out(work, domain.outcome(fact, work.now))
+    _fan_out(work, domain_fan_out.outcome(fact, work.now))
     _notify(work, domain.settled_notice(fact, work.now))
 
 
@@ -118,6 +123,7 @@ REACTIONS: Final[dict[type[Any], Handler]] = {
     CampaignLaunched: Handler(_note_launch, _launch_needs),
     RewardTierAdded: Handler(_note_tier, lambda recorded: ((TIERS, (recorded.event.tier.tier_id,)),)),
     MilestoneCrossed: Handler(_note_milestone),
+    UpdatePosted: Handler(_note_update),
     CampaignSettled: Handler(_note_outcome, _campaign_need),
     PayoutSent: Handler(_note_payout),
     SlotOffered: Handler(_note_offer),

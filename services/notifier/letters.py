@@ -79,7 +79,7 @@ class Letters:
         return self._templates.get_template(layout).render(**{**texts, "body": paragraphs}, language=language)
 
     def _facts(self, due: Due, to: Addressee, locale: Locale, language: str) -> dict[str, Any]:
-        """What the texts may say. Everything that a person once typed is one line; amounts are in their formats."""
+        """What the texts may say. What a person once typed is one line or several; amounts are in their formats."""
         if due.title is None or due.model is None:
             raise IncompleteError("campaign not known yet")
         if due.reward_missing:
@@ -103,6 +103,8 @@ class Letters:
 def _said(facts: Facts, locale: Locale) -> dict[str, Any]:
     return {
         "reason": facts.reason,
+        "title": wording.one_line(facts.title),
+        "text": wording.paragraphs(facts.text),
         "percent": facts.percent,
         "stretch_goal": wording.one_line(facts.stretch_goal or ""),
         "backers": facts.backers,

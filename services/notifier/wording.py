@@ -21,6 +21,11 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() or c in _JOINERS else " " for c in text).split())
 
 
+def paragraphs(text: str) -> str:
+    """Each line of the text as a paragraph, behind a blank line: a list stays a list."""
+    return "\n\n".join(line for typed in text.splitlines() if (line := one_line(typed)))
+
+
 @lru_cache(maxsize=256)
 def locale_of(tag: str) -> Locale:
     """The closest locale that is known: of language and region, of the language, else English."""

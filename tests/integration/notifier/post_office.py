@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email.message import EmailMessage
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -46,6 +47,13 @@ class PostOffice:
     def mail(self, to: str = "", kind: str = "") -> list[Summary]:
         header = f"X-Groundswell-Notice: {kind}" if kind else ""
         return list(self.mailbox.find(Filter(to=to, header=header)))
+
+    def text(self, mail: Summary) -> str:
+        """The plain text of a mail that was found."""
+        _, message = self.mailbox.message(mail.id) or (mail, None)
+        part = message.get_body(("plain",)) if message else None
+        assert isinstance(part, EmailMessage)
+        return str(part.get_content())
 
     def copies(self) -> Mapping[str, int]:
         return {one.to: one.copies for one in self.mail()}

@@ -5,16 +5,19 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import pytest
 
-from contracts.ids import PersonId
-from contracts.pledge import PledgeCaptureFailed, PledgeDropped, PledgeVoided
+from contracts.ids import ChangeId, PersonId, TierId, new_id
+from contracts.pledge import PledgeCaptureFailed, PledgeChanged, PledgeDropped, PledgeVoided
 from contracts.settlement import Outcome
 from notifier.jobs import FAN_OUT_BATCH_MAX, FanOuts
 from tests.integration.house import House
 from tests.integration.notifier.timers import drain, told
-from tests.integration.notifier.world import Told, World, shuffled_and_doubled
+from tests.integration.notifier.world import Told, World, eur, shuffled_and_doubled
+
+CHANGE: Final = {"change_id": ChangeId(new_id()), "hold_id": "pi_new", "previous_amount": eur(2500)}
 
 
 async def take_in_by_both(core: House, events: list[Told]) -> None:
@@ -149,6 +152,60 @@ class TestFanOut:
         await core.take_in(*world.authorized(late))
         await drain(FanOuts(core.pool, core.clock))
         assert [key for key in await told(core) if key[0] == "milestone"] == [("milestone", str(early))]
+
+
+class TestCreatorUpdate:
+    async def test_goes_to_each_backer_with_a_live_pledge_once_whatever_is_redelivered(self, core: House) -> None:
+        world = World(backers=6)
+        held, charged, placed, declined, cancelled, failed = world.people
+        update = world.update()
+        await core.take_in(
+            *world.launched(),
+            *(one for person in (held, charged, cancelled, failed) for one in world.authorized(person)),
+            *world.captured(charged),
+            *world.placed(placed),
+            *world.declined(declined),
+            *world.cancelled(cancelled),
+            *world.tell(PledgeCaptureFailed, failed, reason="card_declined"),
+        )
+        for replica in core.replicas:
+            await replica.take_in(update * 2)
+            await drain(FanOuts(core.pool, core.clock))
+        assert await updated(core) == Counter({str(held): 1, str(charged): 1})
+
+    async def test_each_update_is_told(self, core: House) -> None:
+        world = World(backers=1)
+        await core.take_in(*world.launched(), *world.all_authorized(), *world.update(), *world.update())
+        await drain(FanOuts(core.pool, core.clock))
+        assert await updated(core) == Counter({str(world.people[0]): 2})
+
+    async def test_for_a_tier_goes_to_who_has_it_at_the_fan_out(self, core: House) -> None:
+        """Not to who had it at the posting, nor to other tiers; a batch of none of them is no end."""
+        other = TierId(new_id())
+        world = World(backers=FAN_OUT_BATCH_MAX + 4)
+        *_, stayed, joined, left = world.people
+        world.tier_of = {stayed: other, left: other}
+        await core.take_in(*world.launched(), *world.all_authorized(), *world.update(other))
+        world.tier_of = {stayed: other, joined: other}
+        for person in (joined, left):
+            await core.take_in(*world.tell(PledgeChanged, person, **CHANGE))
+        await drain(FanOuts(core.pool, core.clock))
+        assert await updated(core) == Counter({str(stayed): 1, str(joined): 1})
+
+    async def test_who_backs_the_campaign_later_is_not_told(self, core: House) -> None:
+        world = World(backers=2)
+        early, late = world.people
+        await core.take_in(*world.launched(), *world.authorized(early), *world.update())
+        await drain(FanOuts(core.pool, core.clock))
+        await core.take_in(*world.authorized(late))
+        await drain(FanOuts(core.pool, core.clock))
+        assert await updated(core) == Counter({str(early): 1})
+
+
+async def updated(core: House) -> Counter[str]:
+    """Notices of creators' updates by person."""
+    notices = (await told(core)).items()
+    return Counter({person: number for (kind, person), number in notices if kind == "creator_update"})
 
 
 async def milestones(core: House) -> int:

@@ -70,6 +70,22 @@ class TestSending:
         assert office.mail(kind="milestone") == []
 
 
+class TestCreatorUpdate:
+    async def test_the_mail_has_the_creators_words_which_are_stored_once_for_all(
+        self, core: House, office: PostOffice, new_sender: NewSender
+    ) -> None:
+        world = await confirmed(core, 3)
+        await core.take_in(*world.update())
+        await drain(FanOuts(core.pool, core.clock), new_sender())
+        mails = office.mail(kind="creator_update")
+        assert {mail.to for mail in mails} == {address(person) for person in world.people}
+        assert {mail.subject for mail in mails} == {"News of “A board game”: The moulds are here"}
+        for words in (office.text(mail) for mail in mails):
+            assert "We cast the first ones on Monday." in words
+            assert f"/campaigns/{world.campaign_id}" in words
+        assert await core.pool.fetchval("SELECT max(length(facts)) FROM notice WHERE kind = 'creator_update'") == 2
+
+
 class TestTrouble:
     async def test_a_server_that_is_away_loses_nothing_and_costs_no_attempt(
         self, core: House, office: PostOffice, new_sender: NewSender

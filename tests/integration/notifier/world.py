@@ -6,10 +6,19 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-from contracts.campaign import CampaignLaunched, FundingModel, MilestoneCrossed, PaymentStrategy, Policy, RewardTier
+from contracts.campaign import (
+    CampaignLaunched,
+    FundingModel,
+    MilestoneCrossed,
+    PaymentStrategy,
+    Policy,
+    RewardTier,
+    UpdateKind,
+    UpdatePosted,
+)
 from contracts.envelope import Envelope
 from contracts.event import Event
-from contracts.ids import CampaignId, PersonId, PledgeId, TierId, new_id
+from contracts.ids import CampaignId, PersonId, PledgeId, TierId, UpdateId, new_id
 from contracts.money import Money
 from contracts.payment import PayoutSent
 from contracts.pledge import PledgeAuthorized, PledgeCancelled, PledgeCaptured, PledgeDeclined, PledgePlaced
@@ -31,6 +40,7 @@ class World:
     campaign_id: CampaignId = field(default_factory=lambda: CampaignId(new_id()))
     creator_id: PersonId = field(default_factory=lambda: PersonId(new_id()))
     tier_id: TierId = field(default_factory=lambda: TierId(new_id()))
+    tier_of: dict[PersonId, TierId] = field(default_factory=dict)  # who has another tier than `tier_id`
     stories: Stories = field(default_factory=Stories)
 
     def __post_init__(self) -> None:
@@ -42,7 +52,7 @@ class World:
             "pledge_id": self.pledge_ids[person],
             "campaign_id": self.campaign_id,
             "backer_id": person,
-            "tier_id": self.tier_id,
+            "tier_id": self.tier_of.get(person, self.tier_id),
             "amount": eur(2500),
             "country": "DE",
         }
@@ -100,6 +110,19 @@ class World:
             backers=self.backers,
         )
         return self.stories.tell(crossed)
+
+    def update(self, tier_id: TierId | None = None) -> list[Told]:
+        posted = UpdatePosted(
+            campaign_id=self.campaign_id,
+            update_id=UpdateId(new_id()),
+            number=1,
+            kind=UpdateKind.PRODUCTION,
+            tier_id=tier_id,
+            title="The moulds are here",
+            text="We cast the first ones on Monday.",
+            posted_at=START,
+        )
+        return self.stories.tell(posted)
 
     def settled(self, outcome: Outcome, captured: int = 0) -> list[Told]:
         none = Tally(count=0, total=eur(0))

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from contracts.campaign import MilestoneCrossed, PaymentStrategy
-from contracts.ids import CampaignId, ChangeId, OfferId, PersonId, PledgeId, TierId, new_id
+from contracts.campaign import MilestoneCrossed, PaymentStrategy, UpdateKind, UpdatePosted
+from contracts.ids import CampaignId, ChangeId, OfferId, PersonId, PledgeId, TierId, UpdateId, new_id
 from contracts.money import Money
 from contracts.payment import PayoutSent
 from contracts.pledge import (
@@ -26,7 +26,7 @@ from contracts.pledge import (
 )
 from contracts.settlement import CampaignSettled, Outcome, Tally
 from contracts.subscriptions import SUBSCRIPTIONS
-from notifier import domain, domain_offer
+from notifier import domain, domain_fan_out, domain_offer
 from notifier.domain import Campaign, Facts, Kind, Standing, Status
 
 NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
@@ -63,6 +63,19 @@ def settled(outcome: Outcome) -> CampaignSettled:
     none = Tally(count=0, total=Money(amount=0, currency="EUR"))
     return CampaignSettled(
         campaign_id=CAMPAIGN, creator_id=CREATOR, outcome=outcome, captured=none, dropped=none, voided=none
+    )
+
+
+def update(title: str, text: str, tier_id: TierId | None = None) -> UpdatePosted:
+    return UpdatePosted(
+        campaign_id=CAMPAIGN,
+        update_id=UpdateId(new_id()),
+        number=1,
+        kind=UpdateKind.PRODUCTION,
+        tier_id=tier_id,
+        title=title,
+        text=text,
+        posted_at=NOW,
     )
 
 
@@ -132,7 +145,7 @@ class TestToAllBackers:
         event_id = new_id()
         total = Money(amount=5000, currency="EUR")
         fact = MilestoneCrossed(campaign_id=CAMPAIGN, threshold=PRICE, percent=50, total=total, backers=2)
-        fan_out = domain.milestone(fact, event_id, NOW)
+        fan_out = domain_fan_out.milestone(fact, event_id, NOW)
         assert (fan_out.kind, fan_out.about_id, fan_out.campaign_id) == (Kind.MILESTONE, event_id, CAMPAIGN)
         assert Facts.model_validate_json(fan_out.facts) == Facts(percent=50, total=total, backers=2)
 
@@ -145,22 +158,38 @@ class TestToAllBackers:
         ],
     )
     def test_an_outcome_is_about_the_campaign(self, outcome: Outcome, kind: Kind, audience: set[Standing]) -> None:
-        fan_out = domain.outcome(settled(outcome), NOW)
+        fan_out = domain_fan_out.outcome(settled(outcome), NOW)
         assert (fan_out.kind, fan_out.about_id) == (kind, CAMPAIGN)
-        assert domain.AUDIENCE[kind] == audience
+        assert domain_fan_out.AUDIENCE[kind] == audience
 
     def test_a_backer_whose_capture_comes_in_after_the_outcome_is_told_the_same(self) -> None:
         campaign = Campaign(CAMPAIGN, outcome=Outcome.FUNDED)
         row = domain.backing(None, CAPTURED, 3)
-        notice = domain.late_outcome(campaign, row, NOW)
+        notice = domain_fan_out.late_outcome(campaign, row, NOW)
         assert notice is not None
         assert (notice.kind, notice.person_id, notice.about_id) == (Kind.CAMPAIGN_FUNDED, BACKER, CAMPAIGN)
 
     def test_who_was_dropped_is_not_told_that_it_is_funded(self) -> None:
         campaign = Campaign(CAMPAIGN, outcome=Outcome.FUNDED)
         row = replace(domain.backing(None, CAPTURED, 3), standing=Standing.ENDED)
-        assert domain.late_outcome(campaign, row, NOW) is None
-        assert domain.late_outcome(Campaign(CAMPAIGN), row, NOW) is None
+        assert domain_fan_out.late_outcome(campaign, row, NOW) is None
+        assert domain_fan_out.late_outcome(Campaign(CAMPAIGN), row, NOW) is None
+
+
+class TestUpdate:
+    @pytest.mark.parametrize("tier_id", [None, TierId(new_id())])
+    def test_it_is_for_who_backs_the_campaign_or_has_its_tier(self, tier_id: TierId | None) -> None:
+        fact = update("Moulds", "We cast on Monday.", tier_id)
+        fan_out = domain_fan_out.update(fact, NOW)
+        assert (fan_out.kind, fan_out.about_id, fan_out.campaign_id) == (Kind.CREATOR_UPDATE, fact.update_id, CAMPAIGN)
+        assert fan_out.tier_id == tier_id
+        assert Facts.model_validate_json(fan_out.facts) == Facts(title="Moulds", text="We cast on Monday.")
+        assert domain_fan_out.AUDIENCE[fan_out.kind] == {Standing.AUTHORIZED, Standing.CAPTURED}
+
+    def test_a_text_at_the_limit_is_told_whole_and_a_longer_one_only_up_to_it(self) -> None:
+        limit = domain_fan_out.UPDATE_CHARACTERS_MAX
+        told = [domain_fan_out.update(update("News", "é" * length), NOW).facts for length in (limit, limit + 1)]
+        assert [Facts.model_validate_json(facts).text for facts in told] == ["é" * limit, "é" * limit + " …"]
 
 
 class TestCreator:

@@ -25,6 +25,7 @@ ADA = Addressee("ada@example.org", "Ada", "en-GB")
 EUR = Money(amount=123456, currency="EUR")
 SAID: Final = {
     Kind.MILESTONE: Facts(percent=50, total=EUR, backers=2),
+    Kind.CREATOR_UPDATE: Facts(title="The moulds are here", text="We cast on Monday.\n\n- red\n- blue"),
     Kind.CREATOR_SETTLED: Facts(outcome=Outcome.FUNDED, total=EUR, backers=2),
     Kind.SLOT_OFFERED: Facts(until=datetime(2027, 3, 2, 12, tzinfo=UTC)),
     Kind.CREATOR_PAYOUT: Facts(payout=EUR, total=EUR, platform_fee=EUR, provider_fee=EUR),
@@ -62,7 +63,7 @@ def read(one: Due, to: Addressee = ADA) -> EmailMessage:
 def text(message: EmailMessage, kind: str = "plain") -> str:
     part = message.get_body((kind,))
     assert isinstance(part, EmailMessage)
-    return str(part.get_content())
+    return str(part.get_content()).replace("\r\n", "\n")
 
 
 class TestTexts:
@@ -97,6 +98,13 @@ class TestTexts:
     )
     def test_a_milestone_says_which(self, facts: Facts, expected: str) -> None:
         assert expected in " ".join(text(read(due(Kind.MILESTONE, facts))).split())
+
+    def test_an_update_has_the_creators_title_and_text_line_by_line_and_leads_to_the_campaign(self) -> None:
+        one = due(Kind.CREATOR_UPDATE)
+        message = read(one)
+        assert message["Subject"] == "News of “A board game”: The moulds are here"
+        assert "\n\nThe moulds are here\n\nWe cast on Monday.\n\n- red\n\n- blue\n\n" in text(message)
+        assert f"https://groundswell.example/campaigns/{one.campaign_id}" in text(message)
 
     def test_an_offer_says_until_when_it_is_kept(self) -> None:
         assert "kept for you until 2 March 2027" in " ".join(text(read(due(Kind.SLOT_OFFERED))).split())
@@ -174,6 +182,18 @@ class TestHeaders:
         assert message["To"] == "ada@example.org"
         assert evil not in message["Subject"]
         assert "<script>" not in text(message, "html")
+
+    @pytest.mark.parametrize("evil", ["\r\n", "\n", "\r", "\x0b", "\x85", "\u2028", "\x00", "\u202e"])
+    def test_an_updates_title_and_text_add_no_header_no_markup_and_no_template(self, evil: str) -> None:
+        hostile = f"News{evil}Bcc: eve@example.org{evil}{evil}</p><script>alert(1)</script>{{{{ name }}}}"
+        message = read(due(Kind.CREATOR_UPDATE, Facts(title=hostile, text=hostile)))
+        plain, html = text(message), text(message, "html")
+        assert set(message.keys()) == HEADERS
+        assert message["Subject"].startswith("News of “A board game”: News")
+        assert "{{ name }}" in plain
+        assert "<script>" not in html
+        assert "&lt;/p&gt;&lt;script&gt;alert(1)&lt;/script&gt;{{ name }}" in html
+        assert "\u202e" not in plain + html
 
     @settings(max_examples=100, deadline=None)
     @given(
