@@ -37,8 +37,9 @@ def needed(work: Work, pledge: Pledge, tier: Tier | None) -> Pool | None:
 
 def follow(work: Work, before: Pledge, event: PledgeFact, after: Pledge) -> None:
     """Claim and free what an event of a pledge's stream moves, in the transaction that records it."""
-    if before.status not in LIVE:
-        return
+    changes = isinstance(event, PledgeChangeRequested | PledgeChanged | PledgeChangeDropped)
+    if before.status not in LIVE or not (changes or after.status not in LIVE):
+        return  # and reads nothing: to ask for a row that nobody named runs the group again
     live = _live(work, before)
     match event:
         case PledgeChangeRequested():
