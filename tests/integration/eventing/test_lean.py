@@ -41,7 +41,10 @@ class Both:
 
     async def answers(self, method: str = "POST", about: str = CAMPAIGN, **request: object) -> list[httpx.Response]:
         addresses = (f"/{kind}/campaigns/{about}/pledges" for kind in ("plain", "lean"))
-        return [await self.http.request(method, address, **request) for address in addresses]  # type: ignore[arg-type]
+        return [
+            await self.http.request(method, address, **request)  # type: ignore[arg-type]  # whatever httpx takes
+            for address in addresses
+        ]
 
 
 @pytest.fixture(scope="module")

@@ -250,7 +250,8 @@ class TestDeciding:
         late = taken(state)
         for gone in (after(state, follow_payment(state, refused(state))), after(state, follow_payment(state, late))):
             assert follow_payment(gone, late) == ()
-        other = replace(state, change=replace(state.change, change_id=ChangeId(new_id())))  # type: ignore[type-var]
+        assert state.change is not None
+        other = replace(state, change=replace(state.change, change_id=ChangeId(new_id())))
         assert follow_payment(other, late) == ()
 
     def test_only_the_end_of_the_hold_that_is_current_now_ends_the_pledge(self) -> None:
