@@ -20,7 +20,8 @@ from contracts.pledge import (
 from contracts.settlement import CaptureRequested, PayoutRequested, VoidRequested
 from eventing.definition import Answer, Definition, Handler
 from eventing.work import Fold, Need, Recorded, Work
-from payment import domain, domain_events, domain_payout, domain_state, ledger, queries, tables
+from payment import cases, domain, domain_events, domain_payout, domain_state, ledger, queries, tables
+from payment.cases import CaseKind
 from payment.domain_events import ChangeEnded, ChangeOrdered, Kind, StepStarted
 from payment.domain_payout import Books, Payout
 from payment.domain_state import Payment
@@ -234,9 +235,25 @@ def decide(work: Work, command: Decide) -> Answer:
         decided_at=work.now,
     )
     work.put(OPERATIONS, ended)
+    if stopped:
+        _open_case(work, row, command.outcome)
     if row.kind is not Kind.PAYOUT:
         _advance(work, row.subject_id, delay if isinstance(command.outcome, NoEffect) else 0)
     return {"recorded": True, "stopped": stopped}
+
+
+def _open_case(work: Work, row: OperationRow, outcome: Decided) -> None:
+    """A person looks at what stopped (DOMAIN Y6)."""
+    kind = CaseKind.MISMATCH if isinstance(outcome, Mismatch) else CaseKind.STOPPED
+    cases.open_case(
+        work,
+        kind,
+        str(row.operation_id),
+        f"{row.kind} of {row.amount} {row.currency}: {describe(outcome)}",
+        campaign_id=row.campaign_id,
+        pledge_id=None if row.kind is Kind.PAYOUT else row.subject_id,
+        operation_id=row.operation_id,
+    )
 
 
 def _conclude(work: Work, row: OperationRow, command: Decide) -> bool:

@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 from eventing.tables import Table
 from payment import ledger
+from payment.cases import CASES
 from payment.domain_events import Kind
 
 
@@ -104,4 +105,4 @@ CAMPAIGNS = Table("campaign", CampaignRow, ("campaign_id",))
 PAYOUTS = Table("payout", PayoutRow, ("campaign_id",))
 OPERATIONS = Table("operation", OperationRow, ("operation_id",))
 WEBHOOKS = Table("webhook", WebhookRow, ("event_id",), lock=False)
-TABLES = (CAMPAIGNS, PAYOUTS, OPERATIONS, WEBHOOKS, *ledger.TABLES)
+TABLES = (CAMPAIGNS, PAYOUTS, OPERATIONS, WEBHOOKS, *ledger.TABLES, CASES)
