@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, assert_never
 from uuid import UUID
 
 from contracts.money import Money
@@ -17,6 +17,17 @@ class Request:
     pledge_id: UUID | None  # None: about the campaign, such as its payout
     amount: Money
     key: str
+    purpose: str = ""  # tells the refunds of a pledge apart
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a payment is made with. `customer` is the pledge's own at the provider (DOMAIN Y2)."""
+
+    customer: str
+    payment_method: str
+    off_session: bool = False  # the backer is not there to be asked by the bank
+    extended: bool = False  # asks for the provider's longer hold
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,7 @@ class Succeeded:
     reference: str
     fee: Money | None = None  # of a charge or a capture
     capture_before: datetime | None = None  # of a hold
+    payment_method: str = ""  # of a hold, a charge or a saved card: good for the next one
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,14 @@ class ActionRequired:
     """The bank wants the backer (3-D Secure)."""
 
     reference: str
+
+
+@dataclass(frozen=True)
+class NextAction:
+    """How the backer gets to their bank. `client_secret` is for the backer alone (DOMAIN N4)."""
+
+    client_secret: str
+    url: str | None  # of a bank's page; None: Stripe.js brings the backer there
 
 
 @dataclass(frozen=True)
@@ -79,6 +99,22 @@ Undecided: TypeAlias = Throttled | Contention | Unknown
 Outcome: TypeAlias = Decided | Undecided
 
 
+def describe(outcome: Decided) -> str:
+    match outcome:
+        case Succeeded():
+            return "succeeded"
+        case Declined(code, hard):
+            return f"declined ({'hard' if hard else 'soft'}): {code}"
+        case ActionRequired():
+            return "action required"
+        case NoEffect(reason):
+            return f"no effect: {reason}"
+        case Mismatch(reason):
+            return f"mismatch: {reason}"
+        case _:
+            assert_never(outcome)
+
+
 class Provider(Protocol):
     """Every method answers with an outcome and raises nothing but a cancellation.
 
@@ -86,20 +122,39 @@ class Provider(Protocol):
     back what became of an earlier request, and answer NoEffect where the provider's state proves that it had none.
     """
 
-    async def authorize(self, request: Request, payment_method: str) -> Outcome: ...
+    async def create_customer(self, request: Request) -> str | Undecided:
+        """A customer for the payments of a pledge; under the request's key, so that there is one."""
 
-    async def charge(self, request: Request, payment_method: str) -> Outcome: ...
+    async def authorize(self, request: Request, card: Card) -> Outcome: ...
+
+    async def charge(self, request: Request, card: Card) -> Outcome: ...
+
+    async def save(self, request: Request, card: Card) -> Outcome:
+        """Verify and keep a card for a charge when its owner is not there. `request.amount` is not moved."""
 
     async def capture(self, request: Request, hold_id: str) -> Outcome: ...
 
-    async def void(self, request: Request, hold_id: str) -> Outcome: ...
+    async def void(self, request: Request, hold_id: str) -> Outcome:
+        """Release a hold, or give up what waits for the backer; a saved card is forgotten."""
 
     async def refund(self, request: Request, hold_id: str) -> Outcome: ...
 
     async def transfer(self, request: Request, destination: str) -> Outcome: ...
 
-    async def find_payment(self, request: Request, since: datetime, reference: str | None) -> Outcome:
-        """An authorize or a charge first sent at `since`; Unknown where nothing is found: that is no proof."""
+    async def find_payment(self, request: Request, customer: str) -> Outcome:
+        """An authorize or a charge, in the customer's list. NoEffect is proof only when the key's life is over."""
+
+    async def find_saved(self, request: Request, customer: str) -> Outcome: ...
+
+    async def follow(self, request: Request, reference: str) -> Outcome:
+        """What has become of a hold, a charge or a saved card of this pledge, whichever attempt made it."""
+
+    async def next_action(self, reference: str) -> NextAction | None:
+        """None: the bank waits for nothing (any more).
+
+        Raises:
+            LookupFailedError: The provider did not say.
+        """
 
     async def find_capture(self, request: Request, hold_id: str) -> Outcome: ...
 
