@@ -229,7 +229,8 @@ def _done(p: Payment, ordered: PaymentOrdered, step: Step, outcome: Succeeded) -
             fee = outcome.fee or zero(ordered.amount.currency)
             return PaymentCaptured(**about, hold_id=p.hold_id or outcome.reference, provider_fee=fee)
         case Kind.VOID:
-            return PaymentVoided(**about, hold_id=step.hold_id or p.hold_id)
+            spare = any(hold.hold_id == step.hold_id for hold in p.spare)
+            return PaymentVoided(**about, hold_id=step.hold_id or p.hold_id, spare=spare)
         case _:
             return PaymentRefunded(**about, hold_id=p.hold_id)
 
