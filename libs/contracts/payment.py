@@ -93,6 +93,7 @@ class PaymentCaptureFailed(PaymentFact, type="payment.PaymentCaptureFailed.v1"):
 
 class PaymentVoided(PaymentFact, type="payment.PaymentVoided.v1"):
     hold_id: str
+    spare: bool = Field(default=False, description="It was not the current hold any more, or never was: nothing ends")
 
 
 class PaymentRefunded(PaymentFact, type="payment.PaymentRefunded.v1"):
