@@ -4,7 +4,7 @@ Whatever an answer does not say clearly is Unknown, never a failure. No retries 
 Answers are read as the JSON that they are: the SDK's objects of the same cost a third of the service's whole work.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import quote
@@ -23,12 +23,14 @@ from stripe.params import (
 )
 
 from contracts.money import Money
+from payment import stripe_movements
 from payment.gateway import (
     ActionRequired,
     Contention,
     Declined,
     LookupFailedError,
     Mismatch,
+    Movement,
     NoEffect,
     Outcome,
     Request,
@@ -193,6 +195,9 @@ class StripeProvider:
             if isinstance(error, stripe.InvalidRequestError | ValueError):
                 return None  # not one of ours
             raise LookupFailedError(repr(error)) from error
+
+    def movements(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Movement]]:
+        return stripe_movements.pages(self._get, since, until)
 
     async def _intent(self, intent_id: str) -> Thing:
         params: PaymentIntentRetrieveParams = {"expand": ["latest_charge.balance_transaction"]}
