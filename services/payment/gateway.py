@@ -1,7 +1,9 @@
 """The port to the card provider: what payment asks of it and what can come of it, in our own types (DOMAIN Y2)."""
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol, TypeAlias, assert_never
 from uuid import UUID
 
@@ -115,6 +117,41 @@ def describe(outcome: Decided) -> str:
             assert_never(outcome)
 
 
+class MovementKind(StrEnum):
+    CHARGE = "charge"  # a charge or a capture
+    REFUND = "refund"
+    DISPUTE = "dispute"  # taken back by the backer's bank
+    DISPUTE_RETURN = "dispute_return"  # what a dispute gave back
+    TRANSFER = "transfer"  # a payout to a creator
+    OWN = "own"  # between our balance and our own bank, or the provider's bills: of no campaign
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Movement:
+    """A change of our balance at the provider by `amount` - `fee`, in minor units; what leaves is negative.
+
+    `source` is the object that moved it (charge, refund, dispute, transfer), `payment` the payment that this is about.
+    `type` is the provider's own word. Campaign and pledge are what we wrote on the object; one made elsewhere has none.
+    """
+
+    movement_id: str
+    kind: MovementKind
+    type: str
+    amount: int
+    fee: int
+    currency: str
+    source: str
+    payment: str
+    campaign_id: UUID | None
+    pledge_id: UUID | None
+    created: datetime
+
+    @property
+    def net(self) -> int:
+        return self.amount - self.fee
+
+
 class Provider(Protocol):
     """Every method answers with an outcome and raises nothing but a cancellation.
 
@@ -166,6 +203,13 @@ class Provider(Protocol):
 
     async def operation_of(self, reference: str) -> UUID | None:
         """The operation that a payment was last touched by.
+
+        Raises:
+            LookupFailedError: The provider did not say.
+        """
+
+    def movements(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Movement]]:
+        """What moved our balance in `[since, until)`, in whole seconds and page by page (DOMAIN Y6).
 
         Raises:
             LookupFailedError: The provider did not say.

@@ -4,13 +4,15 @@ Whatever an answer does not say clearly is Unknown, never a failure. No retries 
 Answers are read as the JSON that they are: the SDK's objects of the same cost a third of the service's whole work.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
 import stripe
 
+from payment import stripe_movements
 from payment import stripe_reading as reading
 from payment.domain_state import SAVED_CARD
 from payment.gateway import (
@@ -18,6 +20,7 @@ from payment.gateway import (
     Contention,
     Declined,
     LookupFailedError,
+    Movement,
     NextAction,
     NoEffect,
     Outcome,
@@ -228,6 +231,9 @@ class StripeProvider:
             if isinstance(error, stripe.InvalidRequestError | ValueError):
                 return None  # not one of ours
             raise LookupFailedError(repr(error)) from error
+
+    def movements(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Movement]]:
+        return stripe_movements.pages(self._get, since, until)
 
     # -- the wire ------------------------------------------------------------------------------------------------
 
