@@ -91,15 +91,7 @@ def build_cli(name: str, settings: type[S], build: Build[S], commands: Commands[
     )
 
     def run(command: Command[S]) -> None:
-        loaded = _loaded(settings)
-
-        async def told() -> None:
-            answer = await command(loaded)
-            if answer is not None:
-                typer.echo(answer)
-
-        with _explained():
-            uvloop.run(told())
+        run_command(settings, command)
 
     @cli.command("serve")
     def serve_command() -> None:
@@ -114,6 +106,19 @@ def build_cli(name: str, settings: type[S], build: Build[S], commands: Commands[
     _add_history(cli, run, commands)
     cli.add_typer(_parked_cli(run, commands.parked), name="parked")
     return cli
+
+
+def run_command(settings: type[S], command: Command[S]) -> None:
+    """Run a command of a service with its settings loaded. What it cannot do is told in a sentence."""
+    loaded = _loaded(settings)
+
+    async def told() -> None:
+        answer = await command(loaded)
+        if answer is not None:
+            typer.echo(answer)
+
+    with _explained():
+        uvloop.run(told())
 
 
 def _add_history(cli: typer.Typer, run: Run[S], commands: Commands[S]) -> None:

@@ -1,12 +1,14 @@
 """Composition root of the payment service."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
+from uuid import UUID
 
+import structlog
 from fastapi import APIRouter
 from pydantic import Field, SecretStr
 
@@ -14,14 +16,21 @@ from eventing.house import House, Rooms
 from eventing.runtime import Job, Runtime
 from eventing.settings import HttpAddress, ServiceSettings
 from payment import worker
-from payment.api import router
+from payment.api import WebhookDoor, router
+from payment.cli import add_commands
 from payment.handlers import DEFINITION
+from payment.inbox import Inbox, LookUp, PaymentLookUp
+from payment.janitor import Janitor
 from payment.jobs import Payouts
-from payment.stripe_gateway import StripeProvider
-from payment.webhooks import Inbox
+from payment.metrics import CaseMetrics
+from payment.stripe_gateway import API_VERSION, StripeProvider
+from payment.webhooks import Ours
 from payment.worker import Worker
 
+log = structlog.get_logger(__name__)
+
 INBOX_SECONDS = 1.0
+JANITOR_SECONDS = 15.0
 PAYOUTS_SECONDS = 0.5
 
 
@@ -46,6 +55,21 @@ def webhook_secrets(settings: Settings) -> Sequence[str]:
     ]
 
 
+def webhook_door(settings: Settings) -> WebhookDoor:
+    live = "_live_" in settings.stripe_api_key.get_secret_value()
+    return WebhookDoor(webhook_secrets(settings), Ours(live=live, api_version=API_VERSION))
+
+
+def look_ups(runtime: Runtime, provider: StripeProvider) -> Mapping[str, LookUp]:
+    """Who knows an object of the provider's, by the prefix of its id."""
+
+    async def check_hold(pledge_id: UUID, hold_id: str) -> None:
+        log.warning("hold_may_have_ended", pledge=str(pledge_id), hold=hold_id)
+
+    payments = PaymentLookUp(runtime.pool, runtime.commit, provider, check_hold)
+    return {"pi": payments, "seti": payments}
+
+
 @asynccontextmanager
 async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
     provider = StripeProvider(
@@ -54,7 +78,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
     wake = asyncio.Event()
 
     def routers(runtime: Runtime) -> Sequence[APIRouter]:
-        return [router(runtime, webhook_secrets(settings))]
+        return [router(runtime, webhook_door(settings))]
 
     def jobs(runtime: Runtime) -> Iterable[Job]:
         core = (runtime.pool, runtime.commit, runtime.clock)
@@ -69,7 +93,8 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
         return (
             Job("operations", operations.run_once, 0),  # it waits for its wake-up itself
             Job("payouts", Payouts(*core).run_once, PAYOUTS_SECONDS),
-            Job("webhooks", Inbox(*core, provider).run_once, INBOX_SECONDS),
+            Job("webhooks", Inbox(*core, look_ups(runtime, provider)).run_once, INBOX_SECONDS),
+            Job("janitor", Janitor(*core, CaseMetrics(runtime.registry)).run_once, JANITOR_SECONDS),
         )
 
     try:
@@ -85,3 +110,4 @@ HOUSE = House(
     open_rooms=open_rooms,
 )
 cli = HOUSE.cli(Settings)
+add_commands(cli, Settings)

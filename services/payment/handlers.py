@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import assert_never
 from uuid import UUID
 
@@ -20,7 +20,18 @@ from contracts.pledge import (
 from contracts.settlement import CaptureRequested, PayoutRequested, VoidRequested
 from eventing.definition import Answer, Definition, Handler
 from eventing.work import Fold, Need, Recorded, Work
-from payment import cases, domain, domain_events, domain_payout, domain_state, ledger, queries, tables
+from payment import (
+    cases,
+    domain,
+    domain_events,
+    domain_payout,
+    domain_state,
+    handlers_cases,
+    ledger,
+    queries,
+    tables,
+    webhooks,
+)
 from payment.cases import CaseKind
 from payment.domain_events import ChangeEnded, ChangeOrdered, Kind, StepStarted
 from payment.domain_payout import Books, Payout
@@ -38,12 +49,14 @@ from payment.tables import (
     State,
     WebhookRow,
 )
+from payment.webhooks import KeepWebhook
 
 PAYMENT = Fold(domain_state.evolve)
 PAYOUT = Fold(domain_payout.evolve)
 
 # How long after an attempt that was proven to have had no effect the next one starts, by its number.
 NEXT_ATTEMPT_SECONDS = (0, 1, 5, 30, 60, 300, 1_800, 3_600)
+WEBHOOK_GRACE = timedelta(seconds=5)  # Our own API answer is usually recorded by then, which needs no call.
 PAYOUT_DOUBT_SECONDS = 5  # A payout in doubt waits for facts that are on their way.
 
 
@@ -74,14 +87,6 @@ class PutOff:
 @dataclass(frozen=True)
 class CheckPayout:
     campaign_id: UUID
-
-
-@dataclass(frozen=True)
-class KeepWebhook:
-    event_id: str
-    type: str
-    object_id: str
-    created_at: datetime
 
 
 @dataclass(frozen=True)
@@ -365,10 +370,23 @@ def _start_payout(work: Work, wanted: domain_payout.Wanted, books: Books) -> Non
 
 
 def keep_webhook(work: Work, command: KeepWebhook) -> Answer:
-    if work.get(WEBHOOKS, command.event_id) is None:
-        row = WebhookRow(command.event_id, command.type, command.object_id, command.created_at, work.now, None)
-        work.put(WEBHOOKS, row)
-    return {}
+    """Keep an event once. One that is not ours is done with, and a person is told of it, once."""
+    if work.get(WEBHOOKS, command.event_id) is not None:
+        return {"kept": False}
+    row = WebhookRow(
+        event_id=command.event_id,
+        type=command.type,
+        object_id=command.object_id,
+        created_at=command.created_at,
+        received_at=work.now,
+        due_at=work.now + WEBHOOK_GRACE,
+        note=command.note,
+        worked_at=work.now if command.note in webhooks.FOREIGN else None,
+    )
+    work.put(WEBHOOKS, row)
+    if why := webhooks.FOREIGN.get(command.note):
+        cases.open_case(work, CaseKind.FOREIGN_EVENT, command.note, f"{why} The first was {command.event_id}.")
+    return {"kept": True}
 
 
 def note_reference(work: Work, command: NoteReference) -> Answer:
@@ -410,7 +428,9 @@ def _payout(command: CheckPayout) -> Iterable[Need]:
 
 
 def _webhook(command: KeepWebhook) -> Iterable[Need]:
-    return ((WEBHOOKS, (command.event_id,)),)
+    yield WEBHOOKS, (command.event_id,)
+    if command.note in webhooks.FOREIGN:
+        yield cases.CASES, (cases.case_id_of(CaseKind.FOREIGN_EVENT, command.note),)
 
 
 DEFINITION = Definition(
@@ -421,6 +441,7 @@ DEFINITION = Definition(
         CheckPayout: Handler(check_payout, _payout, queries.books_of),
         KeepWebhook: Handler(keep_webhook, _webhook),
         NoteReference: Handler(note_reference, _operation),
+        **handlers_cases.COMMANDS,
     },
     reactions={
         CampaignLaunched: Handler(on_launched, _campaign),

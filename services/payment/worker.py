@@ -40,7 +40,8 @@ READ_BACK_FROM_SEND: Final = 3  # Twice under the same key, then look first.
 SEND_UNTIL: Final = timedelta(hours=20)  # An operation older than this is read back, never sent (DOMAIN Y2).
 KEY_LIFE: Final = timedelta(hours=25)  # A day, and room for a slow clock: from then on a creation not there is proof.
 
-UNKNOWN_SECONDS: Final[tuple[float, ...]] = (1, 2, 5, 10, 30, 60, 300, 600, 1_800, 3_600)
+# Looked at 1, 3, 8 and 18 s after the first time, then after 1, 5, 10 and 30 minutes and hourly (DOMAIN Y6).
+UNKNOWN_SECONDS: Final[tuple[float, ...]] = (1, 2, 5, 10, 42, 240, 300, 1_200, 1_800, 3_600)
 THROTTLED_SECONDS: Final[tuple[float, ...]] = (0.5, 1, 2, 4, 8, 15, 30)
 CONTENTION_SECONDS: Final[tuple[float, ...]] = (0.2, 0.5, 1, 2, 5)
 JITTER: Final = (0.8, 1.2)  # Many that failed together do not come back together.
