@@ -90,8 +90,7 @@ def build_cli(name: str, settings: type[S], build: Build[S], commands: Commands[
         name=name, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=f"{name} service"
     )
 
-    def run(command: Command[S]) -> None:
-        run_command(settings, command)
+    run = runner(settings)
 
     @cli.command("serve")
     def serve_command() -> None:
@@ -108,17 +107,21 @@ def build_cli(name: str, settings: type[S], build: Build[S], commands: Commands[
     return cli
 
 
-def run_command(settings: type[S], command: Command[S]) -> None:
-    """Run a command of a service with its settings loaded. What it cannot do is told in a sentence."""
-    loaded = _loaded(settings)
+def runner(settings: type[S]) -> Run[S]:
+    """Runs a command with the service's settings; a service's own commands use it too."""
 
-    async def told() -> None:
-        answer = await command(loaded)
-        if answer is not None:
-            typer.echo(answer)
+    def run(command: Command[S]) -> None:
+        loaded = _loaded(settings)
 
-    with _explained():
-        uvloop.run(told())
+        async def told() -> None:
+            answer = await command(loaded)
+            if answer is not None:
+                typer.echo(answer)
+
+        with _explained():
+            uvloop.run(told())
+
+    return run
 
 
 def _add_history(cli: typer.Typer, run: Run[S], commands: Commands[S]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -15,15 +16,16 @@ from pydantic import Field, SecretStr
 from eventing.house import House, Rooms
 from eventing.runtime import Job, Runtime
 from eventing.settings import HttpAddress, ServiceSettings
-from payment import worker
+from payment import cli_cases, worker
 from payment.api import WebhookDoor, router
-from payment.cli import add_commands
 from payment.handlers import DEFINITION
 from payment.inbox import Inbox, LookUp, PaymentLookUp
 from payment.janitor import Janitor
 from payment.jobs import Payouts
 from payment.metrics import CaseMetrics
 from payment.stripe_gateway import API_VERSION, StripeProvider
+from payment.sweeps import EventSweep
+from payment.turns import Turns
 from payment.webhooks import Ours
 from payment.worker import Worker
 
@@ -31,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 INBOX_SECONDS = 1.0
 JANITOR_SECONDS = 15.0
+SWEEPS_SECONDS = 5.0  # How often a replica looks whether it is its turn.
 PAYOUTS_SECONDS = 0.5
 
 
@@ -42,6 +45,9 @@ class Settings(ServiceSettings):
     stripe_webhook_secrets: SecretStr = Field(description="Active signing secrets of webhooks, comma separated")
     stripe_timeout_seconds: float = Field(15, ge=1, le=20, description="Longest wait for an answer of Stripe")
     provider_concurrency: int = Field(48, ge=1, le=256, description="Calls to the provider at once, per replica")
+    event_sweep_seconds: float = Field(
+        300, gt=0, description="How often the provider is asked for events that no webhook has brought (DOMAIN Y6)"
+    )
     payout_destination: str = Field(
         "",
         pattern="^(acct_[A-Za-z0-9]+)?$",
@@ -55,9 +61,8 @@ def webhook_secrets(settings: Settings) -> Sequence[str]:
     ]
 
 
-def webhook_door(settings: Settings) -> WebhookDoor:
-    live = "_live_" in settings.stripe_api_key.get_secret_value()
-    return WebhookDoor(webhook_secrets(settings), Ours(live=live, api_version=API_VERSION))
+def ours(settings: Settings) -> Ours:
+    return Ours(live="_live_" in settings.stripe_api_key.get_secret_value(), api_version=API_VERSION)
 
 
 def look_ups(runtime: Runtime, provider: StripeProvider) -> Mapping[str, LookUp]:
@@ -70,15 +75,21 @@ def look_ups(runtime: Runtime, provider: StripeProvider) -> Mapping[str, LookUp]
     return {"pi": payments, "seti": payments}
 
 
+def provider_of(settings: Settings) -> StripeProvider:
+    key = settings.stripe_api_key.get_secret_value()
+    return StripeProvider(key, settings.stripe_api_base, settings.stripe_timeout_seconds)
+
+
 @asynccontextmanager
 async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
+    provider = provider_of(settings)
     provider = StripeProvider(
         settings.stripe_api_key.get_secret_value(), settings.stripe_api_base, settings.stripe_timeout_seconds
     )
     wake = asyncio.Event()
 
     def routers(runtime: Runtime) -> Sequence[APIRouter]:
-        return [router(runtime, webhook_door(settings))]
+        return [router(runtime, WebhookDoor(webhook_secrets(settings), ours(settings)))]
 
     def jobs(runtime: Runtime) -> Iterable[Job]:
         core = (runtime.pool, runtime.commit, runtime.clock)
@@ -90,10 +101,14 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
             settings.payout_destination,
             settings.stripe_timeout_seconds,
         )
+        turns = Turns(runtime.pool, runtime.clock)
+        every = timedelta(seconds=settings.event_sweep_seconds)
+        events = EventSweep(runtime.commit, turns, provider.events, ours(settings), every)
         return (
             Job("operations", operations.run_once, 0),  # it waits for its wake-up itself
             Job("payouts", Payouts(*core).run_once, PAYOUTS_SECONDS),
             Job("webhooks", Inbox(*core, look_ups(runtime, provider)).run_once, INBOX_SECONDS),
+            Job("event sweep", events.run_once, SWEEPS_SECONDS),
             Job("janitor", Janitor(*core, CaseMetrics(runtime.registry)).run_once, JANITOR_SECONDS),
         )
 
@@ -110,4 +125,4 @@ HOUSE = House(
     open_rooms=open_rooms,
 )
 cli = HOUSE.cli(Settings)
-add_commands(cli, Settings)
+cli_cases.add_commands(cli, Settings)

@@ -23,7 +23,7 @@ from stripe.params import (
 )
 
 from contracts.money import Money
-from payment import stripe_movements
+from payment import stripe_events, stripe_movements
 from payment.gateway import (
     ActionRequired,
     Contention,
@@ -198,6 +198,9 @@ class StripeProvider:
 
     def movements(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Movement]]:
         return stripe_movements.pages(self._get, since, until)
+
+    async def events(self, since: datetime, after: str) -> stripe_events.EventPage:
+        return await stripe_events.page(self._get, since, after)
 
     async def _intent(self, intent_id: str) -> Thing:
         params: PaymentIntentRetrieveParams = {"expand": ["latest_charge.balance_transaction"]}

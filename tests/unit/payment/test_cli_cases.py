@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from contracts.ids import new_id
 from payment.api_cases import shown, shown_whole
 from payment.cases import CaseKind, CaseRow, CommentRow
-from payment.cli import listed, page
+from payment.cli_cases import listed, page
 from payment.queries_cases import Whole
 
 AT = datetime(2027, 3, 1, 12, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 import typer
@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from eventing.database import Pool, connect_pool
 from eventing.refusal import Refusal
 from eventing.runtime import running
-from eventing.service import CommandError, run_command
+from eventing.service import CommandError, Run, runner
 from eventing.settings import ServiceSettings
 from payment import queries_cases
 from payment.api_cases import LIST_MAX, CaseOut, WholeCase, shown, shown_whole
@@ -19,46 +19,45 @@ from payment.cases import CaseKind, CaseState
 from payment.handlers import DEFINITION
 from payment.handlers_cases import CommentCase, ResolveCase
 
-AS_JSON: Final = typer.Option("--json", help="For programs")
+S = TypeVar("S", bound=ServiceSettings)
+
+AsJson = Annotated[bool, typer.Option("--json", help="For programs")]
 BY: Final = typer.Option(help="The id of the operator who says so; it is kept")
 
 
-def add_commands(cli: typer.Typer, settings: type[ServiceSettings]) -> None:
-    cli.add_typer(_cases(settings), name="cases")
-
-
-def _cases(settings: type[ServiceSettings]) -> typer.Typer:
+def add_commands(cli: typer.Typer, settings: type[S]) -> None:
+    run = runner(settings)
     cases = typer.Typer(no_args_is_help=True, help="What a person has to look at")
-    _add_reads(cases, settings)
-    _add_writes(cases, settings)
-    return cases
+    cli.add_typer(cases, name="cases")
+    _add_reads(cases, run)
+    _add_writes(cases, run)
 
 
-def _add_reads(cases: typer.Typer, settings: type[ServiceSettings]) -> None:
+def _add_reads(cases: typer.Typer, run: Run[S]) -> None:
     @cases.command("list")
     def list_(
         state: Annotated[CaseState | None, typer.Option(help="Only these; without it all")] = None,
         kind: Annotated[CaseKind | None, typer.Option(help="Only of this kind")] = None,
         limit: Annotated[int, typer.Option(min=1, max=LIST_MAX, help="So many at most, the newest first")] = LIST_MAX,
-        as_json: Annotated[bool, AS_JSON] = False,
+        as_json: AsJson = False,
     ) -> None:
         """The newest first."""
 
-        async def command(loaded: ServiceSettings) -> str:
+        async def command(loaded: S) -> str:
             async with _pool(loaded) as pool:
                 found, _ = await queries_cases.listed(pool, state=state, kind=kind, after=None, limit=limit)
             return listed([shown(case) for case in found], as_json=as_json)
 
-        run_command(settings, command)
+        run(command)
 
     @cases.command()
     def show(
         case_id: UUID,
-        as_json: Annotated[bool, AS_JSON] = False,
+        as_json: AsJson = False,
     ) -> None:
         """One of them, with what was said of it and the operation that it is about."""
 
-        async def command(loaded: ServiceSettings) -> str:
+        async def command(loaded: S) -> str:
             async with _pool(loaded) as pool:
                 found = await queries_cases.whole(pool, case_id)
             if found is None:
@@ -66,21 +65,21 @@ def _add_reads(cases: typer.Typer, settings: type[ServiceSettings]) -> None:
             whole = shown_whole(found)
             return whole.model_dump_json(indent=2) if as_json else page(whole)
 
-        run_command(settings, command)
+        run(command)
 
 
-def _add_writes(cases: typer.Typer, settings: type[ServiceSettings]) -> None:
+def _add_writes(cases: typer.Typer, run: Run[S]) -> None:
     @cases.command()
     def comment(case_id: UUID, text: str, by: Annotated[UUID, BY]) -> None:
         """Say something about a case. No names, addresses or card data."""
-        run_command(settings, lambda loaded: _execute(loaded, CommentCase(case_id, by, text), "said"))
+        run(lambda loaded: _execute(loaded, CommentCase(case_id, by, text), "said"))
 
     @cases.command()
     def resolve(
         case_id: UUID, by: Annotated[UUID, BY], text: Annotated[str, typer.Option(help="Why; kept as a comment")] = ""
     ) -> None:
         """Resolve a case. Nothing but the case changes: no money is moved."""
-        run_command(settings, lambda loaded: _execute(loaded, ResolveCase(case_id, by, text), "resolved"))
+        run(lambda loaded: _execute(loaded, ResolveCase(case_id, by, text), "resolved"))
 
 
 @asynccontextmanager
