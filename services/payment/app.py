@@ -1,27 +1,38 @@
 """Composition root of the payment service."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+import structlog
 from fastapi import APIRouter
 from pydantic import Field, SecretStr
 
 from eventing.house import House, Rooms
 from eventing.runtime import Job, Runtime
 from eventing.settings import HttpAddress, ServiceSettings
-from payment import worker
-from payment.api import router
+from payment import cli_cases, worker
+from payment.api import WebhookDoor, router
 from payment.handlers import DEFINITION
+from payment.inbox import Inbox, LookUp, PaymentLookUp
+from payment.janitor import Janitor
 from payment.jobs import Payouts, Renewals
-from payment.stripe_gateway import StripeProvider
-from payment.webhooks import Inbox
+from payment.metrics import CaseMetrics
+from payment.stripe_gateway import API_VERSION, StripeProvider
+from payment.sweeps import EventSweep
+from payment.turns import Turns
+from payment.webhooks import Ours
 from payment.worker import Worker
 
+log = structlog.get_logger(__name__)
+
 INBOX_SECONDS = 1.0
+JANITOR_SECONDS = 15.0
+SWEEPS_SECONDS = 5.0  # How often a replica looks whether it is its turn.
 PAYOUTS_SECONDS = 0.5
 RENEWALS_SECONDS = 5.0
 
@@ -34,6 +45,9 @@ class Settings(ServiceSettings):
     stripe_webhook_secrets: SecretStr = Field(description="Active signing secrets of webhooks, comma separated")
     stripe_timeout_seconds: float = Field(15, ge=1, le=20, description="Longest wait for an answer of Stripe")
     provider_concurrency: int = Field(48, ge=1, le=256, description="Calls to the provider at once, per replica")
+    event_sweep_seconds: float = Field(
+        300, gt=0, description="How often the provider is asked for events that no webhook has brought (DOMAIN Y6)"
+    )
     payout_destination: str = Field(
         "",
         pattern="^(acct_[A-Za-z0-9]+)?$",
@@ -47,15 +61,28 @@ def webhook_secrets(settings: Settings) -> Sequence[str]:
     ]
 
 
+def ours(settings: Settings) -> Ours:
+    return Ours(live="_live_" in settings.stripe_api_key.get_secret_value(), api_version=API_VERSION)
+
+
+def look_ups(runtime: Runtime, provider: StripeProvider) -> Mapping[str, LookUp]:
+    """Who knows an object of the provider's, by the prefix of its id."""
+    payments = PaymentLookUp(runtime.commit, provider)
+    return {"pi": payments, "seti": payments}
+
+
+def provider_of(settings: Settings) -> StripeProvider:
+    key = settings.stripe_api_key.get_secret_value()
+    return StripeProvider(key, settings.stripe_api_base, settings.stripe_timeout_seconds)
+
+
 @asynccontextmanager
 async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
-    provider = StripeProvider(
-        settings.stripe_api_key.get_secret_value(), settings.stripe_api_base, settings.stripe_timeout_seconds
-    )
+    provider = provider_of(settings)
     wake = asyncio.Event()
 
     def routers(runtime: Runtime) -> Sequence[APIRouter]:
-        return [router(runtime, webhook_secrets(settings))]
+        return [router(runtime, WebhookDoor(webhook_secrets(settings), ours(settings)))]
 
     def jobs(runtime: Runtime) -> Iterable[Job]:
         core = (runtime.pool, runtime.commit, runtime.clock)
@@ -67,11 +94,16 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
             settings.payout_destination,
             settings.stripe_timeout_seconds,
         )
+        turns = Turns(runtime.pool, runtime.clock)
+        every = timedelta(seconds=settings.event_sweep_seconds)
+        events = EventSweep(runtime.commit, turns, provider.events, ours(settings), every)
         return (
             Job("operations", operations.run_once, 0),  # it waits for its wake-up itself
             Job("renewals", Renewals(*core).run_once, RENEWALS_SECONDS),
             Job("payouts", Payouts(*core).run_once, PAYOUTS_SECONDS),
-            Job("webhooks", Inbox(*core, provider).run_once, INBOX_SECONDS),
+            Job("webhooks", Inbox(*core, look_ups(runtime, provider)).run_once, INBOX_SECONDS),
+            Job("event sweep", events.run_once, SWEEPS_SECONDS),
+            Job("janitor", Janitor(*core, CaseMetrics(runtime.registry)).run_once, JANITOR_SECONDS),
         )
 
     try:
@@ -87,3 +119,4 @@ HOUSE = House(
     open_rooms=open_rooms,
 )
 cli = HOUSE.cli(Settings)
+cli_cases.add_commands(cli, Settings)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from contracts.campaign import CampaignLaunched
@@ -25,10 +25,12 @@ from payment import (
     domain_events,
     domain_outcomes,
     domain_payout,
+    handlers_cases,
     handlers_payout,
     ledger,
     queries,
     tables,
+    webhooks,
 )
 from payment import handlers_steps as steps
 from payment.cases import CaseKind
@@ -48,10 +50,12 @@ from payment.tables import (
     State,
     WebhookRow,
 )
+from payment.webhooks import KeepWebhook
 
 # How long after an attempt that was proven to have had no effect the next one starts, by its number.
 NEXT_ATTEMPT_SECONDS = (0, 1, 5, 30, 60, 300, 1_800, 3_600)
 RENEWAL_AGAIN = timedelta(hours=1)  # Should a renewal not come to an end that plans the next.
+WEBHOOK_GRACE = timedelta(seconds=5)  # Our own API answer is usually recorded by then, which needs no call.
 
 
 # -- commands of this service's own jobs ---------------------------------------------------------------------------
@@ -104,14 +108,6 @@ class CheckHold:
 
 
 @dataclass(frozen=True)
-class KeepWebhook:
-    event_id: str
-    type: str
-    object_id: str
-    created_at: datetime
-
-
-@dataclass(frozen=True)
 class NoteReference:
     """An undecided operation has left this object at the provider; work on it now."""
 
@@ -124,7 +120,6 @@ class Touched:
     """Something happened to an object at the provider that one of our operations knows."""
 
     reference: str
-    ended: bool  # it can be captured no more
 
 
 # -- wishes --------------------------------------------------------------------------------------------------------
@@ -293,10 +288,23 @@ def check_hold(work: Work, command: CheckHold) -> Answer:
 
 
 def keep_webhook(work: Work, command: KeepWebhook) -> Answer:
-    if work.get(WEBHOOKS, command.event_id) is None:
-        row = WebhookRow(command.event_id, command.type, command.object_id, command.created_at, work.now, None)
-        work.put(WEBHOOKS, row)
-    return {}
+    """Keep an event once. One that is not ours is done with, and a person is told of it, once."""
+    if work.get(WEBHOOKS, command.event_id) is not None:
+        return {"kept": False}
+    row = WebhookRow(
+        event_id=command.event_id,
+        type=command.type,
+        object_id=command.object_id,
+        created_at=command.created_at,
+        received_at=work.now,
+        due_at=work.now + WEBHOOK_GRACE,
+        note=command.note,
+        worked_at=work.now if command.note in webhooks.FOREIGN else None,
+    )
+    work.put(WEBHOOKS, row)
+    if why := webhooks.FOREIGN.get(command.note):
+        cases.open_case(work, CaseKind.FOREIGN_EVENT, command.note, f"{why} The first was {command.event_id}.")
+    return {"kept": True}
 
 
 def note_reference(work: Work, command: NoteReference) -> Answer:
@@ -330,7 +338,7 @@ def touched(work: Work, command: Touched) -> Answer:
     row = work.get(OPERATIONS, operation_id)
     if row is not None and row.state is State.WAITING:
         work.put(OPERATIONS, replace(row, due_at=work.now))
-    elif command.ended and row is not None and row.decided_at is not None and row.kind is not Kind.PAYOUT:
+    elif row is not None and row.decided_at is not None and row.kind is not Kind.PAYOUT:
         payment = steps.payment_of(work, pledge_id)
         steps.wish(work, pledge_id, domain.doubt(payment, PledgeId(pledge_id), command.reference))
     return {"known": True}
@@ -367,7 +375,9 @@ def _hold(command: RenewHold | CheckHold) -> Iterable[Need]:
 
 
 def _webhook(command: KeepWebhook) -> Iterable[Need]:
-    return ((WEBHOOKS, (command.event_id,)),)
+    yield WEBHOOKS, (command.event_id,)
+    if command.note in webhooks.FOREIGN:
+        yield cases.CASES, (cases.case_id_of(CaseKind.FOREIGN_EVENT, command.note),)
 
 
 DEFINITION = Definition(
@@ -382,6 +392,7 @@ DEFINITION = Definition(
         KeepWebhook: Handler(keep_webhook, _webhook),
         NoteReference: Handler(note_reference, _operation),
         Touched: Handler(touched, read=operations_of),
+        **handlers_cases.COMMANDS,
     },
     reactions={
         CampaignLaunched: Handler(on_launched, _campaign),

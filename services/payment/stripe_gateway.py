@@ -12,7 +12,7 @@ from uuid import UUID
 
 import stripe
 
-from payment import stripe_movements
+from payment import stripe_events, stripe_movements
 from payment import stripe_reading as reading
 from payment.domain_state import SAVED_CARD
 from payment.gateway import (
@@ -234,6 +234,9 @@ class StripeProvider:
 
     def movements(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Movement]]:
         return stripe_movements.pages(self._get, since, until)
+
+    async def events(self, since: datetime, after: str) -> stripe_events.EventPage:
+        return await stripe_events.page(self._get, since, after)
 
     # -- the wire ------------------------------------------------------------------------------------------------
 

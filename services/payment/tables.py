@@ -7,8 +7,7 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from eventing.tables import Table
-from payment import ledger
-from payment.cases import CASES
+from payment import cases, ledger
 from payment.domain_events import Kind
 
 
@@ -117,14 +116,20 @@ class PayoutRow:
 
 @dataclass(frozen=True)
 class WebhookRow:
-    """All that is kept of a provider's event (DOMAIN Y5): no personal data."""
+    """All that is kept of a provider's event (DOMAIN Y5): no personal data.
+
+    `note` says what is strange about it; `attempts` counts look-ups, `due_at` is when the next one is due.
+    """
 
     event_id: str
     type: str
     object_id: str
     created_at: datetime
     received_at: datetime
-    worked_at: datetime | None
+    due_at: datetime
+    note: str = ""
+    attempts: int = 0
+    worked_at: datetime | None = None
 
 
 CAMPAIGNS = Table("campaign", CampaignRow, ("campaign_id",))
@@ -133,4 +138,4 @@ PAYERS = Table("payer", PayerRow, ("pledge_id",))
 RENEWALS = Table("renewal", RenewalRow, ("pledge_id",))
 OPERATIONS = Table("operation", OperationRow, ("operation_id",))
 WEBHOOKS = Table("webhook", WebhookRow, ("event_id",), lock=False)
-TABLES = (CAMPAIGNS, PAYOUTS, PAYERS, RENEWALS, OPERATIONS, WEBHOOKS, *ledger.TABLES, CASES)
+TABLES = (CAMPAIGNS, PAYOUTS, PAYERS, RENEWALS, OPERATIONS, WEBHOOKS, *ledger.TABLES, *cases.TABLES)

@@ -52,7 +52,8 @@ READ_BACK_FROM_SEND: Final = 3  # Twice under the same key, then look first.
 SEND_UNTIL: Final = timedelta(hours=20)  # An operation older than this is read back, never sent (DOMAIN Y2).
 KEY_LIFE: Final = timedelta(hours=25)  # A day, and room for a slow clock: from then on a creation not there is proof.
 
-UNKNOWN_SECONDS: Final[tuple[float, ...]] = (1, 2, 5, 10, 30, 60, 300, 600, 1_800, 3_600)
+# Looked at 1, 3, 8 and 18 s after the first time, then after 1, 5, 10 and 30 minutes and hourly (DOMAIN Y6).
+UNKNOWN_SECONDS: Final[tuple[float, ...]] = (1, 2, 5, 10, 42, 240, 300, 1_200, 1_800, 3_600)
 THROTTLED_SECONDS: Final[tuple[float, ...]] = (0.5, 1, 2, 4, 8, 15, 30)
 # A webhook says sooner that the backer has been to the bank; the pledge's lease ends the wait (DOMAIN P2).
 FOLLOW_SECONDS: Final[tuple[float, ...]] = (5, 10, 20, 30, 60, 120, 300)
