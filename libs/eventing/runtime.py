@@ -48,6 +48,7 @@ class Runtime:
     clock: DatabaseClock
     _relay: Relay
     _consumer: Consumer
+    metrics: Metrics
     _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
 
     async def consumer_consumes(self) -> None:
@@ -77,6 +78,7 @@ async def running(
     relay confirms what it holds.
     """
     clock = clock or DatabaseClock()
+    metrics = metrics or Metrics()
     pool = await _connect(settings, definition.source)
     broker_url = settings.broker_url.get_secret_value()
     relay = Relay(pool, definition.source, broker_url, metrics=metrics)
@@ -85,7 +87,7 @@ async def running(
     committing = asyncio.create_task(commit.run(), name="group commit")
     relaying = asyncio.create_task(relay.run(), name="relay")
     consuming = [asyncio.create_task(consumer.start(), name="consumer start")] if consume else []
-    runtime = Runtime(pool, commit, clock, relay, consumer)
+    runtime = Runtime(pool, commit, clock, relay, consumer, metrics)
     try:
         yield runtime
     finally:

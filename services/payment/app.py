@@ -13,11 +13,15 @@ from pydantic import Field, SecretStr
 from eventing.house import House, Rooms
 from eventing.runtime import Job, Runtime
 from eventing.settings import HttpAddress, ServiceSettings
-from payment import worker
+from payment import switches_cli, worker
 from payment.api import router
+from payment.buckets import Budget, BudgetMetrics
+from payment.budget import limits_of
+from payment.calls import Meter, MeteredClient
 from payment.handlers import DEFINITION
 from payment.jobs import Payouts
 from payment.stripe_gateway import StripeProvider
+from payment.switches_api import switch_router
 from payment.webhooks import Inbox
 from payment.worker import Worker
 
@@ -33,6 +37,17 @@ class Settings(ServiceSettings):
     stripe_webhook_secrets: SecretStr = Field(description="Active signing secrets of webhooks, comma separated")
     stripe_timeout_seconds: float = Field(15, ge=1, le=20, description="Longest wait for an answer of Stripe")
     provider_concurrency: int = Field(48, ge=1, le=256, description="Calls to the provider at once, per replica")
+    provider_rate: float | None = Field(
+        None,
+        ge=1,
+        description="Calls a second to the provider, all replicas together; empty: what Stripe allows by "
+        "default (100 live, 25 test), no limit with `STRIPE_API_BASE`",
+    )
+    provider_endpoint_rate: float | None = Field(
+        None,
+        ge=1,
+        description="Calls a second to one endpoint of the provider; empty: 25, no limit with `STRIPE_API_BASE`",
+    )
     payout_destination: str = Field(
         "",
         pattern="^(acct_[A-Za-z0-9]+)?$",
@@ -48,16 +63,20 @@ def webhook_secrets(settings: Settings) -> Sequence[str]:
 
 @asynccontextmanager
 async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
-    provider = StripeProvider(
-        settings.stripe_api_key.get_secret_value(), settings.stripe_api_base, settings.stripe_timeout_seconds
-    )
+    key, base, meter = settings.stripe_api_key.get_secret_value(), settings.stripe_api_base, Meter()
+    client = MeteredClient(meter, settings.stripe_timeout_seconds)
+    provider = StripeProvider(key, base, settings.stripe_timeout_seconds, client)
     wake = asyncio.Event()
 
     def routers(runtime: Runtime) -> Sequence[APIRouter]:
-        return [router(runtime, webhook_secrets(settings))]
+        return [switch_router(runtime, wake), router(runtime, webhook_secrets(settings))]
 
     def jobs(runtime: Runtime) -> Iterable[Job]:
         core = (runtime.pool, runtime.commit, runtime.clock)
+        limits = limits_of(base, key, settings.provider_rate, settings.provider_endpoint_rate)
+        meter.gate = budget = Budget(
+            runtime.pool, runtime.clock, limits, meter, BudgetMetrics(runtime.metrics.registry)
+        )
         operations = Worker(
             *core,
             provider,
@@ -65,6 +84,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
             wake,
             settings.payout_destination,
             settings.stripe_timeout_seconds,
+            budget,
         )
         return (
             Job("operations", operations.run_once, 0),  # it waits for its wake-up itself
@@ -85,3 +105,4 @@ HOUSE = House(
     open_rooms=open_rooms,
 )
 cli = HOUSE.cli(Settings)
+switches_cli.add_commands(cli, Settings)

@@ -21,6 +21,7 @@ from contracts.settlement import CaptureRequested, PayoutRequested, VoidRequeste
 from eventing.definition import Answer, Definition, Handler
 from eventing.work import Fold, Need, Recorded, Work
 from payment import cases, domain, domain_events, domain_payout, domain_state, ledger, queries, tables
+from payment.budget import lane_of
 from payment.cases import CaseKind
 from payment.domain_events import ChangeEnded, ChangeOrdered, Kind, StepStarted
 from payment.domain_payout import Books, Payout
@@ -63,12 +64,13 @@ class Decide:
 
 @dataclass(frozen=True)
 class PutOff:
-    """A leased operation is undecided: try again after `seconds`."""
+    """A leased operation is undecided: try again after `seconds`. Not `sent`: as if it had never been leased."""
 
     operation_id: UUID
     token: UUID
     outcome: str
     seconds: float
+    sent: bool = True
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,7 @@ def _write_down(work: Work, step: StepStarted, delay_seconds: float) -> None:
         counterpart=domain.counterpart(payment, step),
         due_at=work.now + timedelta(seconds=delay_seconds),
         created_at=work.now,
+        lane=lane_of(step.kind),
     )
     work.insert(OPERATIONS, row)
 
@@ -288,6 +291,9 @@ def put_off(work: Work, command: PutOff) -> Answer:
         return {"recorded": False}
     due = work.now + timedelta(seconds=command.seconds)
     waiting = replace(row, state=State.WAITING, outcome=command.outcome, due_at=due, lease_token=None, lease_until=None)
+    if not command.sent:
+        sends = row.sends - 1
+        waiting = replace(waiting, sends=sends, first_sent_at=row.first_sent_at if sends else None)
     work.put(OPERATIONS, waiting)
     return {"recorded": True}
 
@@ -357,6 +363,7 @@ def _start_payout(work: Work, wanted: domain_payout.Wanted, books: Books) -> Non
                 counterpart=str(wanted.creator_id),
                 due_at=work.now,
                 created_at=work.now,
+                lane=lane_of(Kind.PAYOUT),
             )
             work.insert(OPERATIONS, row)
 

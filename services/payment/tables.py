@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 from eventing.tables import Table
 from payment import ledger
+from payment.budget import Lane
 from payment.cases import CASES
 from payment.domain_events import Kind
 
@@ -48,6 +49,8 @@ class OperationRow:
     lease_token: UUID | None = None
     lease_until: datetime | None = None
     decided_at: datetime | None = None
+    lane: Lane = Lane.CHECKOUT
+    act_by: datetime | None = None  # of a renewal: the end of the hold that it replaces
 
     @property
     def key(self) -> str:
