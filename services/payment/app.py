@@ -15,8 +15,11 @@ from pydantic import Field, SecretStr
 from eventing.house import House, Rooms
 from eventing.runtime import Job, Runtime
 from eventing.settings import HttpAddress, ServiceSettings
-from payment import cli_cases, worker
+from payment import cli_cases, switches_cli, worker
 from payment.api import WebhookDoor, router
+from payment.buckets import Budget, BudgetMetrics
+from payment.budget import limits_of
+from payment.calls import Meter, MeteredClient
 from payment.handlers import DEFINITION
 from payment.inbox import Inbox, LookUp, PaymentLookUp
 from payment.janitor import Janitor
@@ -24,6 +27,7 @@ from payment.jobs import Payouts, Renewals
 from payment.metrics import CaseMetrics
 from payment.stripe_gateway import API_VERSION, StripeProvider
 from payment.sweeps import EventSweep
+from payment.switches_api import switch_router
 from payment.turns import Turns
 from payment.webhooks import Ours
 from payment.worker import Worker
@@ -48,6 +52,17 @@ class Settings(ServiceSettings):
     event_sweep_seconds: float = Field(
         300, gt=0, description="How often the provider is asked for events that no webhook has brought (DOMAIN Y6)"
     )
+    provider_rate: float | None = Field(
+        None,
+        ge=1,
+        description="Calls a second to the provider, all replicas together; empty: what Stripe allows by "
+        "default (100 live, 25 test), no limit with `STRIPE_API_BASE`",
+    )
+    provider_endpoint_rate: float | None = Field(
+        None,
+        ge=1,
+        description="Calls a second to one endpoint of the provider; empty: 25, no limit with `STRIPE_API_BASE`",
+    )
     payout_destination: str = Field(
         "",
         pattern="^(acct_[A-Za-z0-9]+)?$",
@@ -71,21 +86,26 @@ def look_ups(runtime: Runtime, provider: StripeProvider) -> Mapping[str, LookUp]
     return {"pi": payments, "seti": payments}
 
 
-def provider_of(settings: Settings) -> StripeProvider:
-    key = settings.stripe_api_key.get_secret_value()
-    return StripeProvider(key, settings.stripe_api_base, settings.stripe_timeout_seconds)
+def provider_of(settings: Settings, meter: Meter) -> StripeProvider:
+    key, seconds = settings.stripe_api_key.get_secret_value(), settings.stripe_timeout_seconds
+    return StripeProvider(key, settings.stripe_api_base, seconds, MeteredClient(meter, seconds))
 
 
 @asynccontextmanager
 async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
-    provider = provider_of(settings)
+    meter = Meter()
+    provider = provider_of(settings, meter)
     wake = asyncio.Event()
 
     def routers(runtime: Runtime) -> Sequence[APIRouter]:
-        return [router(runtime, WebhookDoor(webhook_secrets(settings), ours(settings)))]
+        door = WebhookDoor(webhook_secrets(settings), ours(settings))
+        return [switch_router(runtime, wake), router(runtime, door)]
 
     def jobs(runtime: Runtime) -> Iterable[Job]:
         core = (runtime.pool, runtime.commit, runtime.clock)
+        key = settings.stripe_api_key.get_secret_value()
+        limits = limits_of(settings.stripe_api_base, key, settings.provider_rate, settings.provider_endpoint_rate)
+        meter.gate = budget = Budget(runtime.pool, runtime.clock, limits, meter, BudgetMetrics(runtime.registry))
         operations = Worker(
             *core,
             provider,
@@ -93,6 +113,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
             wake,
             settings.payout_destination,
             settings.stripe_timeout_seconds,
+            budget,
         )
         turns = Turns(runtime.pool, runtime.clock)
         every = timedelta(seconds=settings.event_sweep_seconds)
@@ -120,3 +141,4 @@ HOUSE = House(
 )
 cli = HOUSE.cli(Settings)
 cli_cases.add_commands(cli, Settings)
+switches_cli.add_commands(cli, Settings)

@@ -74,12 +74,13 @@ class Decide:
 
 @dataclass(frozen=True)
 class PutOff:
-    """A leased operation is undecided: try again after `seconds`."""
+    """A leased operation is undecided: try again after `seconds`. Not `sent`: as if it had never been leased."""
 
     operation_id: UUID
     token: UUID
     outcome: str
     seconds: float
+    sent: bool = True
 
 
 @dataclass(frozen=True)
@@ -238,6 +239,9 @@ def put_off(work: Work, command: PutOff) -> Answer:
         return {"recorded": False}
     due = work.now + timedelta(seconds=command.seconds)
     waiting = replace(row, state=State.WAITING, outcome=command.outcome, due_at=due, lease_token=None, lease_until=None)
+    if not command.sent:
+        sends = row.sends - 1
+        waiting = replace(waiting, sends=sends, first_sent_at=row.first_sent_at if sends else None)
     work.put(OPERATIONS, waiting)
     if row.kind is Kind.FOLLOW:  # what was wished while it looked may make looking pointless
         steps.skip_unwanted(work, row.subject_id)

@@ -10,6 +10,7 @@ from contracts.settlement import PayoutRequested
 from eventing.definition import Answer
 from eventing.work import Fold, Need, Recorded, Work
 from payment import domain_payout, ledger, tables
+from payment.budget import lane_of
 from payment.domain_events import Kind
 from payment.domain_payout import Books, Payout
 from payment.gateway import Decided, describe
@@ -82,6 +83,7 @@ def _start_payout(work: Work, wanted: domain_payout.Wanted, books: Books) -> Non
                 counterpart=str(wanted.creator_id),
                 due_at=work.now,
                 created_at=work.now,
+                lane=lane_of(Kind.PAYOUT),
             )
             work.insert(OPERATIONS, row)
 

@@ -142,8 +142,9 @@ class Inbox:
 
 @dataclass
 class PaymentLookUp:
-    """A payment at the provider: what waits for it is asked now, a hold of ours is checked, and an undecided operation
-    learns what it has left there.
+    """A payment at the provider.
+
+    What waits for it is asked now; a hold of ours is checked; an undecided operation learns what it has left there.
     """
 
     commit: GroupCommit

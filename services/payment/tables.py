@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 from eventing.tables import Table
 from payment import cases, ledger
+from payment.budget import Lane
 from payment.domain_events import Kind
 
 
@@ -52,6 +53,8 @@ class OperationRow:
     off_session: bool = False  # the backer is not there
     extended: bool = False  # asks for the provider's longer hold
     purpose: str = ""
+    lane: Lane = Lane.CHECKOUT
+    act_by: datetime | None = None  # of a renewal: the end of the hold that it replaces
 
     @property
     def key(self) -> str:
