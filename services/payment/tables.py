@@ -108,6 +108,28 @@ class PayoutRow:
     reserve_until: datetime | None = None  # None: nothing is kept back any more
 
 
+class DisputeState(StrEnum):
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class DisputeRow:
+    """What a backer's bank has taken back, and the provider's fee for it (DOMAIN Y9)."""
+
+    dispute_id: str
+    campaign_id: UUID
+    pledge_id: UUID
+    amount: int
+    fee: int
+    currency: str
+    reason: str
+    state: DisputeState
+    opened_at: datetime
+    closed_at: datetime | None = None
+
+
 @dataclass(frozen=True)
 class WebhookRow:
     """All that is kept of a provider's event (DOMAIN Y5): no personal data."""
@@ -123,6 +145,7 @@ class WebhookRow:
 CAMPAIGNS = Table("campaign", CampaignRow, ("campaign_id",))
 CREATORS = Table("creator", CreatorRow, ("creator_id", "currency"))
 PAYOUTS = Table("payout", PayoutRow, ("campaign_id",))
+DISPUTES = Table("dispute", DisputeRow, ("dispute_id",))
 OPERATIONS = Table("operation", OperationRow, ("operation_id",))
 WEBHOOKS = Table("webhook", WebhookRow, ("event_id",), lock=False)
-TABLES = (CAMPAIGNS, CREATORS, PAYOUTS, OPERATIONS, WEBHOOKS, *ledger.TABLES, CASES)
+TABLES = (CAMPAIGNS, CREATORS, PAYOUTS, DISPUTES, OPERATIONS, WEBHOOKS, *ledger.TABLES, CASES)
