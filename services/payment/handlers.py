@@ -24,7 +24,7 @@ from payment import (
     domain,
     domain_events,
     domain_outcomes,
-    domain_payout,
+    domain_payout_events,
     handlers_cases,
     handlers_payout,
     ledger,
@@ -190,7 +190,10 @@ def decide(work: Work, command: Decide) -> Answer:
     outcome = command.outcome
     delay = NEXT_ATTEMPT_SECONDS[min(row.attempt, len(NEXT_ATTEMPT_SECONDS)) - 1]
     payout = row.kind is Kind.PAYOUT
-    stopped = handlers_payout.conclude_payout(work, row, outcome, delay) if payout else _conclude(work, row, outcome)
+    if payout:
+        stopped = handlers_payout.conclude_payout(work, row, outcome, describe(outcome), delay)
+    else:
+        stopped = _conclude(work, row, outcome)
     ended = replace(
         row,
         state=State.STOPPED if stopped else State.DONE,
@@ -392,7 +395,7 @@ DEFINITION = Definition(
         KeepCustomer: Handler(keep_customer, _operation),
         RenewHold: Handler(renew_hold, _hold),
         CheckHold: Handler(check_hold, _hold),
-        CheckPayout: Handler(handlers_payout.check_payout, handlers_payout.payout_needs, queries.books_of),
+        CheckPayout: Handler(handlers_payout.check_payout, handlers_payout.needs_of_check, queries.books_of),
         KeepWebhook: Handler(keep_webhook, _webhook),
         NoteReference: Handler(note_reference, _operation),
         Touched: Handler(touched, read=operations_of),
@@ -411,5 +414,5 @@ DEFINITION = Definition(
         PayoutRequested: Handler(handlers_payout.on_payout_requested, _campaign),
     },
     tables=tables.TABLES,
-    private_events=(*domain_events.PRIVATE_EVENTS, *domain_payout.PRIVATE_EVENTS),
+    private_events=(*domain_events.PRIVATE_EVENTS, *domain_payout_events.PRIVATE_EVENTS),
 )
