@@ -16,9 +16,11 @@ from eventing.refusal import Refusal
 from eventing.runtime import Runtime
 from eventing.tokens import Forbidden, Principal, Role, public, require
 from payment import queries, webhooks
+from payment.api_action import add_action
 from payment.api_cases import add_cases
 from payment.domain_events import Kind
 from payment.examples import LEDGER_EXAMPLE, OPERATIONS_EXAMPLE
+from payment.gateway import Provider
 from payment.ledger import Account
 from payment.tables import State
 from payment.webhooks import BadSignature, Ours, UnreadableEvent
@@ -83,11 +85,12 @@ class WebhookDoor:
     ours: Ours
 
 
-def router(runtime: Runtime, door: WebhookDoor) -> APIRouter:
+def router(runtime: Runtime, door: WebhookDoor, provider: Provider) -> APIRouter:
     routes = APIRouter(tags=["payment"], responses={**ALL_LISTED})
     _add_webhook(routes, runtime, door)
     _add_reads(routes, runtime)
     add_cases(routes, runtime)
+    add_action(routes, runtime, provider)
     return routes
 
 

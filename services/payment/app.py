@@ -103,7 +103,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
 
     def routers(runtime: Runtime) -> Sequence[APIRouter]:
         door = WebhookDoor(webhook_secrets(settings), ours(settings))
-        return [switch_router(runtime, wake), router(runtime, door)]
+        return [switch_router(runtime, wake), router(runtime, door, provider)]
 
     def jobs(runtime: Runtime) -> Iterable[Job]:
         core = (runtime.pool, runtime.commit, runtime.clock)
