@@ -16,13 +16,14 @@ from eventing.settings import HttpAddress, ServiceSettings
 from payment import worker
 from payment.api import router
 from payment.handlers import DEFINITION
-from payment.jobs import Payouts
+from payment.jobs import Payouts, Renewals
 from payment.stripe_gateway import StripeProvider
 from payment.webhooks import Inbox
 from payment.worker import Worker
 
 INBOX_SECONDS = 1.0
 PAYOUTS_SECONDS = 0.5
+RENEWALS_SECONDS = 5.0
 
 
 class Settings(ServiceSettings):
@@ -68,6 +69,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
         )
         return (
             Job("operations", operations.run_once, 0),  # it waits for its wake-up itself
+            Job("renewals", Renewals(*core).run_once, RENEWALS_SECONDS),
             Job("payouts", Payouts(*core).run_once, PAYOUTS_SECONDS),
             Job("webhooks", Inbox(*core, provider).run_once, INBOX_SECONDS),
         )

@@ -27,7 +27,8 @@ class OperationRow:
     """Something asked of the provider (DOMAIN Y1): written down, committed, sent, its outcome recorded.
 
     `subject_id` is the pledge, or the campaign of a payout. `counterpart` is the payment method, the hold or the
-    account that it is about. `reference` is the provider's object, as soon as anybody has told us.
+    account that it is about. `reference` is the provider's object, as soon as anybody has told us. `customer` is the
+    provider's, whose list of payments says what became of this one. `purpose` tells the refunds of a pledge apart.
     """
 
     operation_id: UUID
@@ -48,6 +49,10 @@ class OperationRow:
     lease_token: UUID | None = None
     lease_until: datetime | None = None
     decided_at: datetime | None = None
+    customer: str | None = None
+    off_session: bool = False  # the backer is not there
+    extended: bool = False  # asks for the provider's longer hold
+    purpose: str = ""
 
     @property
     def key(self) -> str:
@@ -68,6 +73,27 @@ class CampaignRow:
     campaign_id: UUID
     creator_id: UUID
     platform_fee_bps: int
+
+
+@dataclass(frozen=True)
+class PayerRow:
+    """Who pays for a pledge; `customer_id` is the provider's, made before the first payment is."""
+
+    pledge_id: UUID
+    campaign_id: UUID
+    backer_id: UUID | None
+    customer_id: str | None = None
+
+
+@dataclass(frozen=True)
+class RenewalRow:
+    """When the current hold is to be replaced, or looked at. `failures` in a row, since it was taken."""
+
+    pledge_id: UUID
+    hold_id: str
+    due_at: datetime
+    capture_before: datetime | None
+    failures: int = 0
 
 
 class PayoutState(StrEnum):
@@ -103,6 +129,8 @@ class WebhookRow:
 
 CAMPAIGNS = Table("campaign", CampaignRow, ("campaign_id",))
 PAYOUTS = Table("payout", PayoutRow, ("campaign_id",))
+PAYERS = Table("payer", PayerRow, ("pledge_id",))
+RENEWALS = Table("renewal", RenewalRow, ("pledge_id",))
 OPERATIONS = Table("operation", OperationRow, ("operation_id",))
 WEBHOOKS = Table("webhook", WebhookRow, ("event_id",), lock=False)
-TABLES = (CAMPAIGNS, PAYOUTS, OPERATIONS, WEBHOOKS, *ledger.TABLES, CASES)
+TABLES = (CAMPAIGNS, PAYOUTS, PAYERS, RENEWALS, OPERATIONS, WEBHOOKS, *ledger.TABLES, CASES)
