@@ -54,7 +54,7 @@ def after(state: Pledge, *facts: PaymentFact) -> Pledge:
     return state
 
 
-def kinds(events: tuple[PledgeFact, ...]) -> list[type[PledgeFact]]:
+def kinds(events: tuple[PledgeFact, ...]) -> list[type[Any]]:
     return [type(event) for event in events]
 
 
@@ -160,7 +160,8 @@ class TestDisputes:
     def test_a_closing_that_overtakes_its_opening_waits_for_it(self) -> None:
         captured = pledge(PledgeCaptured)
         assert disputed(captured, CLOSED) == ()
-        assert kinds(disputed(captured, OPENED, CLOSED)) == [PledgeDisputeOpened, PledgeDisputeClosed]
+        expected: list[type[Any]] = [PledgeDisputeOpened, PledgeDisputeClosed]
+        assert kinds(disputed(captured, OPENED, CLOSED)) == expected
 
     def test_one_that_overtakes_the_capture_says_that_there_was_one(self) -> None:
         assert kinds(disputed(pledge(PledgeAuthorized), OPENED)) == [PledgeCaptured, PledgeDisputeOpened]

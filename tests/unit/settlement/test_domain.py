@@ -247,7 +247,7 @@ class TestBook:
     def test_a_changed_pledge_has_its_new_amount_and_hold_and_is_collected_like_any_other(self) -> None:
         live = told(PledgeAuthorized, 2, None, hold_id="pi_1", capture_before=NOW)
         later = NOW + timedelta(days=5)
-        change = {"change_id": ChangeId(new_id()), "previous_amount": Money(amount=70, currency="EUR")}
+        change: dict[str, Any] = {"change_id": ChangeId(new_id()), "previous_amount": Money(amount=70, currency="EUR")}
         changed = told(PledgeChanged, 4, live, hold_id="pi_2", capture_before=later, **change)
         assert (changed.minor, changed.capture_before, bucket_of(changed)) == (100, later, Bucket.OPEN)
         charged = told(PledgeChanged, 4, told(PledgeCaptured, 2, None), **change)
