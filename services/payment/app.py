@@ -13,7 +13,7 @@ from pydantic import Field, SecretStr
 from eventing.house import House, Rooms
 from eventing.runtime import Job, Runtime
 from eventing.settings import HttpAddress, ServiceSettings
-from payment import worker
+from payment import cli_ledger, worker
 from payment.api import router
 from payment.handlers import DEFINITION
 from payment.jobs import Payouts
@@ -46,11 +46,15 @@ def webhook_secrets(settings: Settings) -> Sequence[str]:
     ]
 
 
-@asynccontextmanager
-async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
-    provider = StripeProvider(
+def provider_of(settings: Settings) -> StripeProvider:
+    return StripeProvider(
         settings.stripe_api_key.get_secret_value(), settings.stripe_api_base, settings.stripe_timeout_seconds
     )
+
+
+@asynccontextmanager
+async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
+    provider = provider_of(settings)
     wake = asyncio.Event()
 
     def routers(runtime: Runtime) -> Sequence[APIRouter]:
@@ -85,3 +89,4 @@ HOUSE = House(
     open_rooms=open_rooms,
 )
 cli = HOUSE.cli(Settings)
+cli_ledger.add_commands(cli, Settings, provider_of)

@@ -262,7 +262,7 @@ def _conclude(work: Work, row: OperationRow, command: Decide) -> bool:
     facts = domain.conclude(before, command.outcome)
     work.append(PAYMENT, row.subject_id, *facts)
     for fact in facts:
-        ledger.book(work, row.operation_id, fact, before.held)
+        ledger.book(work, fact)
     return _payment(work, row.subject_id).stopped
 
 
@@ -271,7 +271,7 @@ def _conclude_payout(work: Work, row: OperationRow, command: Decide, delay_secon
     facts = domain_payout.conclude(before, command.outcome)
     work.append(PAYOUT, row.subject_id, *facts)
     for fact in facts:
-        ledger.book(work, row.operation_id, fact, held=0)
+        ledger.book(work, fact)
     after = work.stream(PAYOUT, row.subject_id).state or Payout()
     if not (after.sent or after.stopped):
         payout = work.get(PAYOUTS, row.subject_id)
@@ -398,6 +398,8 @@ def _decided(command: Decide) -> Iterable[Need]:
         yield PAYOUTS, (command.subject_id,)
     else:
         yield PAYMENT, command.subject_id
+        if command.kind is not Kind.AUTHORIZE:
+            yield DEFINITION.source, command.subject_id  # the ledger finds the hold that this resolves
 
 
 def _operation(command: PutOff | NoteReference) -> Iterable[Need]:
