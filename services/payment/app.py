@@ -38,6 +38,10 @@ class Settings(ServiceSettings):
         pattern="^(acct_[A-Za-z0-9]+)?$",
         description="Connected account that gets all payouts; empty: `acct_` and the creator's id without hyphens",
     )
+    payout_reserve_bps: int = Field(
+        0, ge=0, le=5_000, description="Part of the main payout kept back for disputes, in basis points of the captures"
+    )
+    payout_reserve_days: int = Field(90, ge=1, le=365, description="The reserve is paid out after so many days")
 
 
 def webhook_secrets(settings: Settings) -> Sequence[str]:
@@ -72,7 +76,11 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
         )
         return (
             Job("operations", operations.run_once, 0),  # it waits for its wake-up itself
-            Job("payouts", Payouts(*core).run_once, PAYOUTS_SECONDS),
+            Job(
+                "payouts",
+                Payouts(*core, settings.payout_reserve_bps, settings.payout_reserve_days).run_once,
+                PAYOUTS_SECONDS,
+            ),
             Job("webhooks", Inbox(*core, provider).run_once, INBOX_SECONDS),
         )
 

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from contracts.campaign import CampaignLaunched
 from contracts.event import Event
-from contracts.ids import CampaignId, PersonId
 from contracts.pledge import (
     PledgeCancelled,
     PledgeChanged,
@@ -20,12 +19,19 @@ from contracts.pledge import (
 from contracts.settlement import CaptureRequested, PayoutRequested, VoidRequested
 from eventing.definition import Answer, Definition, Handler
 from eventing.work import Fold, Need, Recorded, Work
-from payment import cases, domain, domain_events, domain_payout, domain_state, ledger, queries, tables
+from payment import cases, domain, domain_events, domain_payout_events, domain_state, ledger, queries, tables
 from payment.cases import CaseKind
 from payment.domain_events import ChangeEnded, ChangeOrdered, Kind, StepStarted
-from payment.domain_payout import Books, Payout
 from payment.domain_state import Payment
 from payment.gateway import ActionRequired, Decided, Declined, Mismatch, NoEffect, Succeeded
+from payment.handlers_payout import (
+    PAYOUT,
+    CheckPayout,
+    check_payout,
+    conclude_payout,
+    needs_of_check,
+    on_payout_requested,
+)
 from payment.tables import (
     CAMPAIGNS,
     OPERATIONS,
@@ -33,18 +39,14 @@ from payment.tables import (
     WEBHOOKS,
     CampaignRow,
     OperationRow,
-    PayoutRow,
-    PayoutState,
     State,
     WebhookRow,
 )
 
 PAYMENT = Fold(domain_state.evolve)
-PAYOUT = Fold(domain_payout.evolve)
 
 # How long after an attempt that was proven to have had no effect the next one starts, by its number.
 NEXT_ATTEMPT_SECONDS = (0, 1, 5, 30, 60, 300, 1_800, 3_600)
-PAYOUT_DOUBT_SECONDS = 5  # A payout in doubt waits for facts that are on their way.
 
 
 # -- commands of this service's own jobs ---------------------------------------------------------------------------
@@ -69,11 +71,6 @@ class PutOff:
     token: UUID
     outcome: str
     seconds: float
-
-
-@dataclass(frozen=True)
-class CheckPayout:
-    campaign_id: UUID
 
 
 @dataclass(frozen=True)
@@ -145,23 +142,6 @@ def on_capture_requested(work: Work, recorded: Recorded) -> None:
     _wish(work, event.pledge_id, domain.want_capture(payment, event.pledge_id, event.amount))
 
 
-def on_payout_requested(work: Work, recorded: Recorded) -> None:
-    event: PayoutRequested = recorded.event
-    if work.get(PAYOUTS, event.campaign_id) is not None:
-        return
-    row = PayoutRow(
-        campaign_id=event.campaign_id,
-        creator_id=event.creator_id,
-        captured=event.captured.amount,
-        currency=event.captured.currency,
-        platform_fee_bps=event.platform_fee_bps,
-        state=PayoutState.WAITING,
-        doubt="",
-        due_at=work.now,
-    )
-    work.put(PAYOUTS, row)
-
-
 def _payment(work: Work, pledge_id: UUID) -> Payment:
     return work.stream(PAYMENT, pledge_id).state or domain_state.NOTHING
 
@@ -223,7 +203,10 @@ def decide(work: Work, command: Decide) -> Answer:
     if row is None:
         return {"recorded": False}
     delay = NEXT_ATTEMPT_SECONDS[min(row.attempt, len(NEXT_ATTEMPT_SECONDS)) - 1]
-    stopped = _conclude_payout(work, row, command, delay) if row.kind is Kind.PAYOUT else _conclude(work, row, command)
+    if row.kind is Kind.PAYOUT:
+        stopped = conclude_payout(work, row, command.outcome, describe(command.outcome), delay)
+    else:
+        stopped = _conclude(work, row, command)
     reference = command.outcome.reference if isinstance(command.outcome, Succeeded | ActionRequired) else row.reference
     ended = replace(
         row,
@@ -266,22 +249,6 @@ def _conclude(work: Work, row: OperationRow, command: Decide) -> bool:
     return _payment(work, row.subject_id).stopped
 
 
-def _conclude_payout(work: Work, row: OperationRow, command: Decide, delay_seconds: float) -> bool:
-    before = work.stream(PAYOUT, row.subject_id).state or Payout()
-    facts = domain_payout.conclude(before, command.outcome)
-    work.append(PAYOUT, row.subject_id, *facts)
-    for fact in facts:
-        ledger.book(work, fact)
-    after = work.stream(PAYOUT, row.subject_id).state or Payout()
-    if not (after.sent or after.stopped):
-        payout = work.get(PAYOUTS, row.subject_id)
-        assert payout is not None, "an operation of a payout has its row"
-        due = work.now + timedelta(seconds=max(delay_seconds, PAYOUT_DOUBT_SECONDS))
-        again = replace(payout, state=PayoutState.WAITING, doubt=describe(command.outcome), due_at=due)
-        work.put(PAYOUTS, again)
-    return after.stopped
-
-
 def put_off(work: Work, command: PutOff) -> Answer:
     row = _leased(work, command.operation_id, command.token)
     if row is None:
@@ -311,54 +278,6 @@ def describe(outcome: Decided) -> str:
             return f"mismatch: {reason}"
         case _:
             assert_never(outcome)
-
-
-# -- payout --------------------------------------------------------------------------------------------------------
-
-
-def check_payout(work: Work, command: CheckPayout) -> Answer:
-    """Start a campaign's payout if the ledger agrees with what settlement asked for; else wait and say why."""
-    row = work.get(PAYOUTS, command.campaign_id)
-    if row is None or row.state is not PayoutState.WAITING:
-        return {"started": False, "doubt": ""}
-    known = work.get(CAMPAIGNS, command.campaign_id)
-    campaign = domain_payout.Campaign(PersonId(known.creator_id), known.platform_fee_bps) if known else None
-    wanted = domain_payout.Wanted(
-        campaign_id=CampaignId(row.campaign_id),
-        creator_id=PersonId(row.creator_id),
-        captured=row.captured,
-        platform_fee_bps=row.platform_fee_bps,
-        currency=row.currency,
-    )
-    books: Books = work.read.get(row.currency, Books(0, 0))
-    doubt = domain_payout.doubt(wanted, campaign, books)
-    if doubt:
-        due = work.now + timedelta(seconds=PAYOUT_DOUBT_SECONDS)
-        work.put(PAYOUTS, replace(row, doubt=doubt, due_at=due))
-        return {"started": False, "doubt": doubt}
-    work.put(PAYOUTS, replace(row, state=PayoutState.STARTED, doubt=""))
-    _start_payout(work, wanted, books)
-    return {"started": True, "doubt": ""}
-
-
-def _start_payout(work: Work, wanted: domain_payout.Wanted, books: Books) -> None:
-    payout = work.stream(PAYOUT, wanted.campaign_id).state or Payout()
-    for event in domain_payout.start(payout, wanted, books):
-        work.append(PAYOUT, wanted.campaign_id, event)
-        if isinstance(event, domain_payout.PayoutStarted):
-            row = OperationRow(
-                operation_id=tables.operation_id_of(wanted.campaign_id, Kind.PAYOUT, event.attempt),
-                subject_id=wanted.campaign_id,
-                campaign_id=wanted.campaign_id,
-                kind=Kind.PAYOUT,
-                attempt=event.attempt,
-                amount=event.amount.amount,
-                currency=event.amount.currency,
-                counterpart=str(wanted.creator_id),
-                due_at=work.now,
-                created_at=work.now,
-            )
-            work.insert(OPERATIONS, row)
 
 
 # -- webhooks ------------------------------------------------------------------------------------------------------
@@ -406,11 +325,6 @@ def _operation(command: PutOff | NoteReference) -> Iterable[Need]:
     return ((OPERATIONS, (command.operation_id,)),)
 
 
-def _payout(command: CheckPayout) -> Iterable[Need]:
-    key = (command.campaign_id,)
-    return (PAYOUTS, key), (CAMPAIGNS, key), (PAYOUT, command.campaign_id)
-
-
 def _webhook(command: KeepWebhook) -> Iterable[Need]:
     return ((WEBHOOKS, (command.event_id,)),)
 
@@ -420,7 +334,7 @@ DEFINITION = Definition(
     commands={
         Decide: Handler(decide, _decided),
         PutOff: Handler(put_off, _operation),
-        CheckPayout: Handler(check_payout, _payout, queries.books_of),
+        CheckPayout: Handler(check_payout, needs_of_check, queries.books_of),
         KeepWebhook: Handler(keep_webhook, _webhook),
         NoteReference: Handler(note_reference, _operation),
     },
@@ -437,5 +351,5 @@ DEFINITION = Definition(
         PayoutRequested: Handler(on_payout_requested, _campaign),
     },
     tables=tables.TABLES,
-    private_events=(*domain_events.PRIVATE_EVENTS, *domain_payout.PRIVATE_EVENTS),
+    private_events=(*domain_events.PRIVATE_EVENTS, *domain_payout_events.PRIVATE_EVENTS),
 )

@@ -19,8 +19,9 @@ capture, which ends all of it) or one *void* resolves it, once. A charge is both
 nothing. The database refuses everything else, whoever writes (`migrations/0003_two_phases.sql`).
 
 Of each campaign, per currency, at any moment: holds = -hold_promises = the open pendings, and
-provider_receivable = what the creator still gets + platform_fees + reserve, where the creator gets
+provider_receivable = platform_fees + reserve + creator_debts + what the creator still gets, which is
 -(campaign_payable + provider_fees + refunds + disputes + payouts + creator_debts); less than zero is a debt.
+creator_debts is zero per creator, all campaigns together.
 
 A posting's id is derived from its fact and the provider's object, so that no fact is booked twice, whoever tells it.
 """
@@ -51,6 +52,7 @@ from contracts.payment import (
 )
 from eventing.tables import Table
 from eventing.work import Work
+from payment.domain_payout_events import DebtRecovered, ReserveReleased
 
 
 class Account(StrEnum):
@@ -108,6 +110,7 @@ Holds: TypeAlias = Mapping[str, Pending]  # the open ones of a pledge, by the pr
 NO_HOLDS: Final[Holds] = {}
 SETUP: Final = "seti_"  # A card that is saved at the provider, and nothing held.
 
+_Booked = PaymentFact | PayoutSent | ReserveReleased | DebtRecovered
 _HELD = PaymentAuthorized | PaymentChangeAuthorized | PaymentHoldRenewed
 _LET_GO = PaymentVoided | PaymentCaptureFailed | PaymentAtRisk
 _RESOLVES = (PaymentCaptured, PaymentVoided, PaymentCaptureFailed, PaymentAtRisk)
@@ -124,6 +127,8 @@ FACTS: Final[tuple[type[Event], ...]] = (
     PaymentDisputeOpened,
     PaymentDisputeClosed,
     PayoutSent,
+    ReserveReleased,
+    DebtRecovered,
 )
 
 
@@ -169,14 +174,18 @@ def after(holds: Holds, postings: Iterable[Posting]) -> Holds:
 
 
 def reference_of(event: Event) -> str:
-    """The provider's object that a fact about money is about; its postings are named after it."""
+    """The provider's object that a fact about money is about, or the campaign; its postings are named after it."""
     match event:
         case PaymentRefunded():
             return event.refund_id or event.hold_id
         case PaymentDisputeOpened() | PaymentDisputeClosed():
             return event.dispute_id
         case PayoutSent():
-            return event.transfer_id
+            return event.transfer_id or f"{event.campaign_id}:{event.number}"  # one of nothing moves nothing
+        case ReserveReleased():
+            return str(event.campaign_id)
+        case DebtRecovered():
+            return f"{event.campaign_id}:{event.number}"
         case _:
             return str(getattr(event, "hold_id", ""))
 
@@ -205,8 +214,8 @@ def _let_go(event: _LET_GO, pending: Pending | None) -> tuple[Posting, ...]:
     return (_posting(event, event.hold_id, lines, Phase.VOID, pending),)
 
 
-def _plain(event: Event) -> tuple[Line, ...]:
-    """A payout's `refunded` and `disputed` were booked when they happened; `released` and `recovered` likewise."""
+def _plain(event: Event) -> tuple[Line, ...]:  # noqa: PLR0911 - one a kind of fact
+    """What a payout settles of refunds, disputes, reserve and debts was booked when it happened."""
     match event:
         case PaymentRefunded():
             return _moved(event, Account.REFUNDS, Account.PROVIDER_RECEIVABLE, event.amount)
@@ -222,11 +231,19 @@ def _plain(event: Event) -> tuple[Line, ...]:
                 *_moved(event, Account.CAMPAIGN_PAYABLE, Account.RESERVE, event.reserve),
                 *_moved(event, Account.PAYOUTS, Account.PROVIDER_RECEIVABLE, event.amount),
             )
+        case ReserveReleased():
+            return _moved(event, Account.RESERVE, Account.CAMPAIGN_PAYABLE, event.amount)
+        case DebtRecovered():  # in the books of two campaigns: the one pays what the creator owes from the other
+            minor, currency = event.amount.amount, event.amount.currency
+            return (
+                Line(event.campaign_id, Account.CREATOR_DEBTS, minor, currency),
+                Line(event.debtor_id, Account.CREATOR_DEBTS, -minor, currency),
+            )
         case _:
             return ()
 
 
-def _moved(event: PaymentFact | PayoutSent, debit: Account, credit: Account, money: Money | None) -> tuple[Line, ...]:
+def _moved(event: _Booked, debit: Account, credit: Account, money: Money | None) -> tuple[Line, ...]:
     if money is None or not money.amount:
         return ()
     return (
@@ -242,7 +259,7 @@ def _posting(
     phase: Phase = Phase.PLAIN,
     pending: Pending | None = None,
 ) -> Posting:
-    assert isinstance(event, PaymentFact | PayoutSent)
+    assert isinstance(event, _Booked)
     beside = phase is Phase.PENDING and isinstance(event, PaymentCaptured)
     return Posting(
         posting_id=(pending_id_of if beside else posting_id_of)(event.type, reference),

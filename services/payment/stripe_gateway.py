@@ -20,10 +20,12 @@ from stripe.params import (
     RefundListParams,
     TransferCreateParams,
     TransferListParams,
+    TransferReversalCreateParams,
+    TransferReversalListParams,
 )
 
 from contracts.money import Money
-from payment import stripe_movements
+from payment import stripe_disputes, stripe_movements
 from payment.gateway import (
     ActionRequired,
     Contention,
@@ -38,6 +40,7 @@ from payment.gateway import (
     Throttled,
     Unknown,
 )
+from payment.gateway_found import RefundsFound, SeenDispute
 from payment.stripe_money import UnsupportedAmountError, from_stripe, to_stripe
 
 API_VERSION: Final = "2026-05-27.dahlia"  # Pinned: an account's default may change under us.
@@ -187,6 +190,28 @@ class StripeProvider:
         params: TransferListParams = {"transfer_group": str(request.campaign_id), "limit": PAGE}
         return await _asked(self._get("/v1/transfers", params), ours)
 
+    async def reverse(self, request: Request, transfer_id: str) -> Outcome:
+        amount, _ = to_stripe(request.amount)
+        params: TransferReversalCreateParams = {"amount": amount, "metadata": _metadata(request)}
+        call = self._post(_reversals(transfer_id), request.key, params)
+        return await _asked(call, lambda reversal: _transfer(request, reversal), _no_effect)
+
+    async def find_reversal(self, request: Request, transfer_id: str) -> Outcome:
+        def ours(reversals: Thing) -> Outcome:
+            for reversal in reversals["data"]:
+                if _operation(reversal) == str(request.operation_id):
+                    return _transfer(request, reversal)
+            return NoEffect("the provider has no such reversal")
+
+        params: TransferReversalListParams = {"limit": PAGE}
+        return await _asked(self._get(_reversals(transfer_id), params), ours)
+
+    async def refunds_of(self, object_id: str) -> RefundsFound | None:
+        return await _looked_up(stripe_disputes.refunds_of(self._get, object_id))
+
+    async def dispute(self, dispute_id: str) -> SeenDispute | None:
+        return await _looked_up(stripe_disputes.dispute(self._get, dispute_id))
+
     async def operation_of(self, reference: str) -> UUID | None:
         try:
             operation = _operation(await self._intent(reference))
@@ -216,6 +241,24 @@ class StripeProvider:
 
 def _path(intent_id: str) -> str:
     return f"/v1/payment_intents/{quote(intent_id, safe='')}"
+
+
+def _reversals(transfer_id: str) -> str:
+    return f"/v1/transfers/{quote(transfer_id, safe='')}/reversals"
+
+
+async def _looked_up(found: Awaitable[T | None]) -> T | None:
+    """None for an object that Stripe does not have.
+
+    Raises:
+        LookupFailedError: It did not say, or said what nobody can read.
+    """
+    try:
+        return await found
+    except Exception as error:
+        if isinstance(error, stripe.InvalidRequestError) and error.http_status == 404:
+            return None
+        raise LookupFailedError(repr(error)) from error
 
 
 def _answered(response: Any) -> Thing:

@@ -63,6 +63,14 @@ def operation_id_of(subject_id: UUID, kind: Kind, attempt: int) -> UUID:
     return uuid5(_OPERATIONS, f"{subject_id}:{kind}:{attempt}")
 
 
+_POSTINGS: Final = UUID("1f1c8d52-7f0e-5b6a-8a43-5d9be6c1f0a7")  # The namespace of postings without an operation.
+
+
+def posting_id_of(about: UUID | str, what: str) -> UUID:
+    """The posting of what no operation made, such as a refund from the dashboard: derived, so it is booked once."""
+    return uuid5(_POSTINGS, f"{about}:{what}")
+
+
 @dataclass(frozen=True)
 class CampaignRow:
     campaign_id: UUID
@@ -70,14 +78,23 @@ class CampaignRow:
     platform_fee_bps: int
 
 
+@dataclass(frozen=True)
+class CreatorRow:
+    """Locked while a payout of this creator is worked out, so that no debt is recovered twice."""
+
+    creator_id: UUID
+    currency: str
+
+
 class PayoutState(StrEnum):
-    WAITING = "waiting"
-    STARTED = "started"
+    WAITING = "waiting"  # to be looked at when due
+    STARTED = "started"  # an attempt is under way, or stopped
+    RESTING = "resting"  # paid out; what comes in later wakes it
 
 
 @dataclass(frozen=True)
 class PayoutRow:
-    """A payout that settlement asked for. `doubt` says why it waits."""
+    """A campaign's payouts, once settlement has asked for them. `doubt` says why one waits; `sent` counts them."""
 
     campaign_id: UUID
     creator_id: UUID
@@ -87,6 +104,30 @@ class PayoutRow:
     state: PayoutState
     doubt: str
     due_at: datetime
+    sent: int = 0
+    reserve_until: datetime | None = None  # None: nothing is kept back any more
+
+
+class DisputeState(StrEnum):
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class DisputeRow:
+    """What a backer's bank has taken back, and the provider's fee for it (DOMAIN Y9)."""
+
+    dispute_id: str
+    campaign_id: UUID
+    pledge_id: UUID
+    amount: int
+    fee: int
+    currency: str
+    reason: str
+    state: DisputeState
+    opened_at: datetime
+    closed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +143,9 @@ class WebhookRow:
 
 
 CAMPAIGNS = Table("campaign", CampaignRow, ("campaign_id",))
+CREATORS = Table("creator", CreatorRow, ("creator_id", "currency"))
 PAYOUTS = Table("payout", PayoutRow, ("campaign_id",))
+DISPUTES = Table("dispute", DisputeRow, ("dispute_id",))
 OPERATIONS = Table("operation", OperationRow, ("operation_id",))
 WEBHOOKS = Table("webhook", WebhookRow, ("event_id",), lock=False)
-TABLES = (CAMPAIGNS, PAYOUTS, OPERATIONS, WEBHOOKS, *ledger.TABLES, CASES)
+TABLES = (CAMPAIGNS, CREATORS, PAYOUTS, DISPUTES, OPERATIONS, WEBHOOKS, *ledger.TABLES, CASES)

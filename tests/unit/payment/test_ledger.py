@@ -30,6 +30,7 @@ from contracts.payment import (
     PayoutSent,
 )
 from contracts.registry import PUBLIC_EVENTS
+from payment.domain_payout_events import DebtRecovered, ReserveReleased
 from payment.ledger import NO_HOLDS, Account, Holds, Phase, Posting, after, postings_of
 
 AMOUNTS = st.integers(min_value=1, max_value=10**12)
@@ -195,6 +196,29 @@ def test_a_reserve_stays_in_our_balance() -> None:
     assert (balances[Account.RESERVE], balances[Account.PAYOUTS]) == (-1_000, 8_325)
     assert creator_gets(balances) == 0
     assert balances[Account.PROVIDER_RECEIVABLE] == 1_500
+
+
+def test_a_reserve_is_released_to_the_campaign_and_a_debt_moves_between_two() -> None:
+    book = booked(captured(10_000, 175), sent(10_000, 500, 175, reserve=1_000))
+    book.book(ReserveReleased(campaign_id=CAMPAIGN, amount=euros(1_000)))
+    assert (creator_gets(book.balances), Account.RESERVE in book.balances) == (1_000, False)
+    other = CampaignId(new_id())
+    debt = DebtRecovered(campaign_id=CAMPAIGN, debtor_id=other, amount=euros(300), number=1)
+    (posting,) = postings_of(debt, NO_HOLDS)
+    assert [(line.campaign_id, line.amount) for line in posting.lines] == [(CAMPAIGN, 300), (other, -300)]
+    assert creator_gets(book.book(debt).balances) == 1_000, "of both campaigns together"
+
+
+def test_payouts_of_nothing_are_postings_of_their_own() -> None:
+    whole = sent(1_000, 500, 100, recovered=400)
+    first = whole.model_copy(update={"transfer_id": ""})
+    assert first.amount == euros(0)
+    ids = {posting_id for one in (first, first.model_copy(update={"number": 2})) for posting_id in ids_of(one)}
+    assert len(ids) == 2
+
+
+def ids_of(event: Event) -> list[UUID]:
+    return [posting.posting_id for posting in postings_of(event, NO_HOLDS)]
 
 
 def test_a_dispute_takes_amount_and_fee_and_gives_back_what_was_won() -> None:
