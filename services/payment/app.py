@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-import structlog
 from fastapi import APIRouter
 from pydantic import Field, SecretStr
 
@@ -23,12 +22,10 @@ from payment.janitor import Janitor
 from payment.jobs import Payouts, Renewals
 from payment.metrics import CaseMetrics
 from payment.stripe_gateway import API_VERSION, StripeProvider
-from payment.sweeps import EventSweep
+from payment.sweeps import EventSweep, HoldSweep
 from payment.turns import Turns
 from payment.webhooks import Ours
 from payment.worker import Worker
-
-log = structlog.get_logger(__name__)
 
 INBOX_SECONDS = 1.0
 JANITOR_SECONDS = 15.0
@@ -103,6 +100,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
             Job("payouts", Payouts(*core).run_once, PAYOUTS_SECONDS),
             Job("webhooks", Inbox(*core, look_ups(runtime, provider)).run_once, INBOX_SECONDS),
             Job("event sweep", events.run_once, SWEEPS_SECONDS),
+            Job("hold sweep", HoldSweep(runtime.commit, turns).run_once, SWEEPS_SECONDS),
             Job("janitor", Janitor(*core, CaseMetrics(runtime.registry)).run_once, JANITOR_SECONDS),
         )
 

@@ -76,10 +76,13 @@ def _add_writes(cases: typer.Typer, run: Run[S]) -> None:
 
     @cases.command()
     def resolve(
-        case_id: UUID, by: Annotated[UUID, BY], text: Annotated[str, typer.Option(help="Why; kept as a comment")] = ""
+        case_id: UUID,
+        by: Annotated[UUID, BY],
+        text: Annotated[str, typer.Option(help="Why; kept as a comment")] = "",
+        resume: Annotated[bool, typer.Option("--resume", help="Let the payment that stopped go on")] = False,
     ) -> None:
-        """Resolve a case. Nothing but the case changes: no money is moved."""
-        run(lambda loaded: _execute(loaded, ResolveCase(case_id, by, text), "resolved"))
+        """Resolve a case. Nothing but the case changes, unless its payment is to go on."""
+        run(lambda loaded: _execute(loaded, ResolveCase(case_id, by, text, resume=resume), "resolved"))
 
 
 @asynccontextmanager

@@ -142,8 +142,9 @@ class Inbox:
 
 @dataclass
 class PaymentLookUp:
-    """A payment at the provider: what waits for it is asked now, a hold of ours is checked, and an undecided operation
-    learns what it has left there.
+    """A payment or a saved card: what waits for it is asked for now, and a hold of ours that ended is looked at.
+
+    One that nobody knows may be what an undecided operation has left at the provider, which says whose it is.
     """
 
     commit: GroupCommit
