@@ -16,6 +16,7 @@ class CaseKind(StrEnum):
     STOPPED = "stopped"  # a payment or payout that cannot go on by itself
     UNKNOWN_OPERATION = "unknown_operation"  # still unknown after hours of reading back
     DRIFT = "drift"  # the ledger and the provider's movements differ
+    REFUND_FAILED = "refund_failed"  # a refund that was given came back to us
     FOREIGN_EVENT = "foreign_event"  # the provider told us of something that is not ours
     WEBHOOK = "webhook"  # an event of the provider's that could not be worked for hours
 

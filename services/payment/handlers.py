@@ -24,7 +24,7 @@ from payment import (
     domain,
     domain_events,
     domain_outcomes,
-    domain_payout,
+    domain_payout_events,
     handlers_cases,
     handlers_payout,
     ledger,
@@ -74,12 +74,13 @@ class Decide:
 
 @dataclass(frozen=True)
 class PutOff:
-    """A leased operation is undecided: try again after `seconds`."""
+    """A leased operation is undecided: try again after `seconds`. Not `sent`: as if it had never been leased."""
 
     operation_id: UUID
     token: UUID
     outcome: str
     seconds: float
+    sent: bool = True
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,10 @@ def decide(work: Work, command: Decide) -> Answer:
     outcome = command.outcome
     delay = NEXT_ATTEMPT_SECONDS[min(row.attempt, len(NEXT_ATTEMPT_SECONDS)) - 1]
     payout = row.kind is Kind.PAYOUT
-    stopped = handlers_payout.conclude_payout(work, row, outcome, delay) if payout else _conclude(work, row, outcome)
+    if payout:
+        stopped = handlers_payout.conclude_payout(work, row, outcome, describe(outcome), delay)
+    else:
+        stopped = _conclude(work, row, outcome)
     ended = replace(
         row,
         state=State.STOPPED if stopped else State.DONE,
@@ -238,6 +242,9 @@ def put_off(work: Work, command: PutOff) -> Answer:
         return {"recorded": False}
     due = work.now + timedelta(seconds=command.seconds)
     waiting = replace(row, state=State.WAITING, outcome=command.outcome, due_at=due, lease_token=None, lease_until=None)
+    if not command.sent:
+        sends = row.sends - 1
+        waiting = replace(waiting, sends=sends, first_sent_at=row.first_sent_at if sends else None)
     work.put(OPERATIONS, waiting)
     if row.kind is Kind.FOLLOW:  # what was wished while it looked may make looking pointless
         steps.skip_unwanted(work, row.subject_id)
@@ -388,7 +395,7 @@ DEFINITION = Definition(
         KeepCustomer: Handler(keep_customer, _operation),
         RenewHold: Handler(renew_hold, _hold),
         CheckHold: Handler(check_hold, _hold),
-        CheckPayout: Handler(handlers_payout.check_payout, handlers_payout.payout_needs, queries.books_of),
+        CheckPayout: Handler(handlers_payout.check_payout, handlers_payout.needs_of_check, queries.books_of),
         KeepWebhook: Handler(keep_webhook, _webhook),
         NoteReference: Handler(note_reference, _operation),
         Touched: Handler(touched, read=operations_of),
@@ -407,5 +414,5 @@ DEFINITION = Definition(
         PayoutRequested: Handler(handlers_payout.on_payout_requested, _campaign),
     },
     tables=tables.TABLES,
-    private_events=(*domain_events.PRIVATE_EVENTS, *domain_payout.PRIVATE_EVENTS),
+    private_events=(*domain_events.PRIVATE_EVENTS, *domain_payout_events.PRIVATE_EVENTS),
 )
