@@ -13,6 +13,7 @@ from eventing.group_commit import GroupCommit
 from payment.gateway import LookupFailedError
 from payment.handlers import CheckHold
 from payment.stripe_events import EventPage
+from payment.switches import READS, stopped
 from payment.turns import Place, Turns
 from payment.webhooks import KeepWebhook, Ours, UnreadableEvent, summary
 
@@ -58,7 +59,7 @@ class EventSweep:
     every: timedelta
 
     async def run_once(self) -> bool:
-        turn = await self.turns.take(EVENTS)
+        turn = None if READS in await stopped(self.turns.pool) else await self.turns.take(EVENTS)
         if turn is None:
             return False
         since = turn.place.since or turn.now - REACH
