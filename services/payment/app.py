@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr
 from eventing.house import House, Rooms
 from eventing.runtime import Job, Runtime
 from eventing.settings import HttpAddress, ServiceSettings
-from payment import cli_cases, switches_cli, worker
+from payment import cli_cases, cli_ledger, switches_cli, worker
 from payment.api import WebhookDoor, router
 from payment.buckets import Budget, BudgetMetrics
 from payment.budget import limits_of
@@ -23,6 +23,7 @@ from payment.handlers import DEFINITION
 from payment.inbox import Inbox, LookUp, PaymentLookUp
 from payment.janitor import Janitor
 from payment.jobs import Payouts, Renewals
+from payment.match import DailyMatch
 from payment.metrics import CaseMetrics
 from payment.stripe_gateway import API_VERSION, StripeProvider
 from payment.sweeps import EventSweep, HoldSweep
@@ -87,9 +88,10 @@ def look_ups(runtime: Runtime, provider: StripeProvider) -> Mapping[str, LookUp]
     return {"pi": payments, "seti": payments}
 
 
-def provider_of(settings: Settings, meter: Meter) -> StripeProvider:
+def provider_of(settings: Settings, meter: Meter | None = None) -> StripeProvider:
+    """`meter` counts the calls of a service; a command's few are not counted."""
     key, seconds = settings.stripe_api_key.get_secret_value(), settings.stripe_timeout_seconds
-    return StripeProvider(key, settings.stripe_api_base, seconds, MeteredClient(meter, seconds))
+    return StripeProvider(key, settings.stripe_api_base, seconds, MeteredClient(meter, seconds) if meter else None)
 
 
 @asynccontextmanager
@@ -129,6 +131,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
             ),
             Job("webhooks", Inbox(*core, look_ups(runtime, provider)).run_once, INBOX_SECONDS),
             Job("event sweep", events.run_once, SWEEPS_SECONDS),
+            Job("match", DailyMatch(*core, provider.movements).run_once, SWEEPS_SECONDS),
             Job("hold sweep", HoldSweep(runtime.commit, turns).run_once, SWEEPS_SECONDS),
             Job("janitor", Janitor(*core, CaseMetrics(runtime.registry)).run_once, JANITOR_SECONDS),
         )
@@ -146,5 +149,6 @@ HOUSE = House(
     open_rooms=open_rooms,
 )
 cli = HOUSE.cli(Settings)
-cli_cases.add_commands(cli, Settings)
+cli_cases.add_commands(cli, Settings, provider_of)
+cli_ledger.add_commands(cli, Settings, provider_of)
 switches_cli.add_commands(cli, Settings)

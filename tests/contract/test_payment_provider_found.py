@@ -127,7 +127,7 @@ class TestDisputes:
 
 class TestReversals:
     async def test_a_part_of_a_transfer_is_taken_back(self, provider: StripeProvider) -> None:
-        await provider.charge(request(10_000), "pm_card_visa")
+        await captured(provider, request())
         sent = await provider.transfer(request(4_000), "acct_creator")
         assert isinstance(sent, Succeeded)
         asked = request(1_500)

@@ -49,6 +49,7 @@ async def fuzzed(service: Served, platform: Platform) -> Fuzzed:
         bad_tokens=list(bad.values()),
         known={
             "campaign_id": [str(platform.campaign_id), str(new_id())],
+            "kind": ["capture", "teleport"],
             "case_id": [str(await a_case(service)) for _ in range(3)] + [str(new_id())],
         },
     )

@@ -30,6 +30,7 @@ OWN: Final = frozenset({Who.OWNER, Who.OPERATOR})
 
 MAY: Final = {
     "GET /campaigns/{campaign_id}/ledger": OWN,
+    "GET /campaigns/{campaign_id}/ledger/postings": OWN,
     "GET /operations": OPERATORS,
     "GET /operations/switches": OPERATORS,
     "PUT /operations/switches/{kind}": OPERATORS,
