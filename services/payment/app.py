@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-import structlog
 from fastapi import APIRouter
 from pydantic import Field, SecretStr
 
@@ -24,15 +23,14 @@ from payment.handlers import DEFINITION
 from payment.inbox import Inbox, LookUp, PaymentLookUp
 from payment.janitor import Janitor
 from payment.jobs import Payouts, Renewals
+from payment.match import DailyMatch
 from payment.metrics import CaseMetrics
 from payment.stripe_gateway import API_VERSION, StripeProvider
-from payment.sweeps import EventSweep
+from payment.sweeps import EventSweep, HoldSweep
 from payment.switches_api import switch_router
 from payment.turns import Turns
 from payment.webhooks import Ours
 from payment.worker import Worker
-
-log = structlog.get_logger(__name__)
 
 INBOX_SECONDS = 1.0
 JANITOR_SECONDS = 15.0
@@ -91,8 +89,9 @@ def look_ups(runtime: Runtime, provider: StripeProvider) -> Mapping[str, LookUp]
 
 
 def provider_of(settings: Settings, meter: Meter | None = None) -> StripeProvider:
+    """`meter` counts the calls of a service; a command's few are not counted."""
     key, seconds = settings.stripe_api_key.get_secret_value(), settings.stripe_timeout_seconds
-    return StripeProvider(key, settings.stripe_api_base, seconds, MeteredClient(meter or Meter(), seconds))
+    return StripeProvider(key, settings.stripe_api_base, seconds, MeteredClient(meter, seconds) if meter else None)
 
 
 @asynccontextmanager
@@ -132,6 +131,8 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
             ),
             Job("webhooks", Inbox(*core, look_ups(runtime, provider)).run_once, INBOX_SECONDS),
             Job("event sweep", events.run_once, SWEEPS_SECONDS),
+            Job("match", DailyMatch(*core, provider.movements).run_once, SWEEPS_SECONDS),
+            Job("hold sweep", HoldSweep(runtime.commit, turns).run_once, SWEEPS_SECONDS),
             Job("janitor", Janitor(*core, CaseMetrics(runtime.registry)).run_once, JANITOR_SECONDS),
         )
 
@@ -148,6 +149,6 @@ HOUSE = House(
     open_rooms=open_rooms,
 )
 cli = HOUSE.cli(Settings)
-cli_cases.add_commands(cli, Settings)
-switches_cli.add_commands(cli, Settings)
+cli_cases.add_commands(cli, Settings, provider_of)
 cli_ledger.add_commands(cli, Settings, provider_of)
+switches_cli.add_commands(cli, Settings)

@@ -28,6 +28,7 @@ from payment.domain_events import (
     StepEnded,
     StepStarted,
     StepStopped,
+    StopLifted,
 )
 from payment.domain_state import Hold, Payment, Stage
 
@@ -83,6 +84,11 @@ def doubt(p: Payment, pledge_id: PledgeId, hold_id: str) -> tuple[Event, ...]:
     if p.doubted or p.running or not p.held or p.hold_id != hold_id:
         return ()
     return (HoldDoubted(pledge_id=pledge_id, hold_id=hold_id),)
+
+
+def lift_stop(p: Payment, pledge_id: PledgeId) -> tuple[Event, ...]:
+    """A person says: go on. What stopped it may stop it again."""
+    return (StopLifted(pledge_id=pledge_id),) if p.stopped else ()
 
 
 def order_change(p: Payment, ordered: ChangeOrdered) -> tuple[Event, ...]:

@@ -130,6 +130,10 @@ class StepStopped(_Private, type="payment.StepStopped.v1"):
     reason: str
 
 
+class StopLifted(_Private, type="payment.StopLifted.v1"):
+    """A person has looked and says: go on (DOMAIN Y6)."""
+
+
 PRIVATE_EVENTS = (
     PaymentOrdered,
     CaptureOrdered,
@@ -145,4 +149,5 @@ PRIVATE_EVENTS = (
     StepStarted,
     StepEnded,
     StepStopped,
+    StopLifted,
 )

@@ -35,6 +35,7 @@ from payment.domain_events import (
     StepEnded,
     StepStarted,
     StepStopped,
+    StopLifted,
 )
 from payment.domain_state import Change, Hold, Payment, Stage, Step
 
@@ -51,6 +52,8 @@ def evolve(state: Payment | None, event: Event) -> Payment:  # noqa: PLR0911 - o
             return replace(p, running=step, started=(*p.started, event.kind))
         case StepEnded():
             return replace(_looked(p), running=None)
+        case StopLifted():
+            return replace(p, stopped=False)
         case StepStopped():
             return replace(p, running=None, stopped=True)
         case PaymentDisputeOpened():
