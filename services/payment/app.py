@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr
 from eventing.house import House, Rooms
 from eventing.runtime import Job, Runtime
 from eventing.settings import HttpAddress, ServiceSettings
-from payment import cli_cases, cli_ledger, switches_cli, worker
+from payment import api_money, cli_cases, cli_ledger, switches_cli, worker
 from payment.api import WebhookDoor, router
 from payment.buckets import Budget, BudgetMetrics
 from payment.budget import limits_of
@@ -23,6 +23,7 @@ from payment.handlers import DEFINITION
 from payment.inbox import Inbox, LookUp, PaymentLookUp
 from payment.janitor import Janitor
 from payment.jobs import Payouts, Renewals
+from payment.look_ups import DisputeLookUp, RefundLookUp
 from payment.match import DailyMatch
 from payment.metrics import CaseMetrics
 from payment.stripe_gateway import API_VERSION, StripeProvider
@@ -85,7 +86,13 @@ def ours(settings: Settings) -> Ours:
 def look_ups(runtime: Runtime, provider: StripeProvider) -> Mapping[str, LookUp]:
     """Who knows an object of the provider's, by the prefix of its id."""
     payments = PaymentLookUp(runtime.commit, provider)
-    return {"pi": payments, "seti": payments}
+    refunds, disputes = RefundLookUp(runtime.commit, provider), DisputeLookUp(runtime.commit, provider)
+    return {
+        "pi": payments,
+        "seti": payments,
+        **dict.fromkeys(("re", "pyr", "ch", "py"), refunds),
+        **dict.fromkeys(("du", "dp"), disputes),
+    }
 
 
 def provider_of(settings: Settings, meter: Meter | None = None) -> StripeProvider:
@@ -102,7 +109,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
 
     def routers(runtime: Runtime) -> Sequence[APIRouter]:
         door = WebhookDoor(webhook_secrets(settings), ours(settings))
-        return [switch_router(runtime, wake), router(runtime, door, provider)]
+        return [switch_router(runtime, wake), router(runtime, door, provider), api_money.router(runtime)]
 
     def jobs(runtime: Runtime) -> Iterable[Job]:
         core = (runtime.pool, runtime.commit, runtime.clock)
@@ -118,17 +125,14 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
             settings.stripe_timeout_seconds,
             budget,
         )
+        payouts = Payouts(*core, settings.payout_reserve_bps, settings.payout_reserve_days)
         turns = Turns(runtime.pool, runtime.clock)
         every = timedelta(seconds=settings.event_sweep_seconds)
         events = EventSweep(runtime.commit, turns, provider.events, ours(settings), every)
         return (
             Job("operations", operations.run_once, 0),  # it waits for its wake-up itself
             Job("renewals", Renewals(*core).run_once, RENEWALS_SECONDS),
-            Job(
-                "payouts",
-                Payouts(*core, settings.payout_reserve_bps, settings.payout_reserve_days).run_once,
-                PAYOUTS_SECONDS,
-            ),
+            Job("payouts", payouts.run_once, PAYOUTS_SECONDS),
             Job("webhooks", Inbox(*core, look_ups(runtime, provider)).run_once, INBOX_SECONDS),
             Job("event sweep", events.run_once, SWEEPS_SECONDS),
             Job("match", DailyMatch(*core, provider.movements).run_once, SWEEPS_SECONDS),

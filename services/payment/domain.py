@@ -155,7 +155,7 @@ def _impossible(p: Payment, ordered: PaymentOrdered) -> tuple[Event, ...]:
     """What is wanted and cannot be done, as the fact that says so."""
     about = {"pledge_id": ordered.pledge_id, "campaign_id": ordered.campaign_id}
     for refund in p.refunds:
-        if refund.amount.amount > p.captured - p.refunded:
+        if refund.amount.amount > p.captured - p.refunded - p.disputed:
             return (RefundFailed(pledge_id=ordered.pledge_id, refund_id=refund.refund_id, reason=ABOVE_CAPTURED),)
     if p.release_wanted and p.lost:  # nothing is left to give back
         return (PaymentVoided(**about, amount=_money(ordered, p.minor), hold_id=p.hold_id),)
@@ -202,7 +202,7 @@ def _next(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
 
 
 def _refund(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
-    left = p.captured - p.refunded
+    left = p.captured - p.refunded - p.disputed  # what a bank has taken back is not given back twice
     if p.release_wanted and left > 0:
         return _Wanted(Kind.REFUND, _money(ordered, left))
     for one in p.refunds:

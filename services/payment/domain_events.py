@@ -67,6 +67,12 @@ class RefundFailed(_Private, type="payment.RefundFailed.v1"):
     reason: str
 
 
+class RefundFound(_Private, type="payment.RefundFound.v1"):
+    """The refund that is recorded next was made by nobody here, so it ends no step (DOMAIN Y8)."""
+
+    refund_id: str = Field(description="The provider's id")
+
+
 class RenewalDue(_Private, type="payment.RenewalDue.v1"):
     """The current hold is to be replaced by a new one before it lapses, or was lost (DOMAIN Y3, Y4)."""
 
@@ -140,6 +146,7 @@ PRIVATE_EVENTS = (
     ReleaseOrdered,
     RefundOrdered,
     RefundFailed,
+    RefundFound,
     RenewalDue,
     RenewalFailed,
     HoldDoubted,

@@ -13,7 +13,7 @@ from payment.gateway_found import DisputeStatus, RefundStatus, SeenDispute
 from payment.stripe_disputes import dispute, refunds_of
 from payment.stripe_gateway import StripeProvider
 from tests.contract.stripe_sandbox_server import API_KEY, Sandbox
-from tests.contract.test_payment_provider import checked, hold, provider, request
+from tests.contract.test_payment_provider import card, checked, hold, provider, request
 
 __all__ = ["checked", "provider"]  # fixtures
 
@@ -127,7 +127,8 @@ class TestDisputes:
 
 class TestReversals:
     async def test_a_part_of_a_transfer_is_taken_back(self, provider: StripeProvider) -> None:
-        await captured(provider, request())
+        paid = request(10_000)
+        await provider.charge(paid, await card(provider, paid))
         sent = await provider.transfer(request(4_000), "acct_creator")
         assert isinstance(sent, Succeeded)
         asked = request(1_500)
