@@ -11,7 +11,21 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import consume, intake, neighbours, page, pipeline, rebuild, relay, rush, size, visible
+from bench import (
+    authorize,
+    capture,
+    consume,
+    intake,
+    neighbours,
+    operations,
+    page,
+    pipeline,
+    rebuild,
+    relay,
+    rush,
+    size,
+    visible,
+)
 from bench.row import Figure, Ground, Result, Row, median
 from deploy.local.provision import drop, provision
 from deploy.local.servers import Servers, backing_servers
@@ -29,7 +43,10 @@ ROWS = (
     pipeline.PIPELINE,
     pipeline.MEMORY,
     visible.ROW,
+    authorize.ROW,
+    capture.ROW,
 )
+ON_REQUEST = (operations.ROW,)  # long ones, run by name alone
 RESULTS = Path(__file__).parent / "results.json"
 
 console = Console()
@@ -70,7 +87,7 @@ def table(results: list[Result]) -> Table:
 
 
 def main(names: list[str]) -> int:
-    known = {row.name: row for row in ROWS}
+    known = {row.name: row for row in (*ROWS, *ON_REQUEST)}
     unknown = [name for name in names if name not in known]
     if unknown:
         console.print(f"There is no row {', '.join(unknown)}. Rows: {', '.join(known)}.")
