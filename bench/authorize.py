@@ -1,6 +1,6 @@
 """Row `authorize`: from PledgePlaced on the broker to the recorded outcome, one payment process, sandbox unthrottled.
 
-Beside Stripe's SDK alone, making the same call with as many at once.
+Beside Stripe's SDK alone, making the same calls with as many at once.
 """
 
 import time

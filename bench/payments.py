@@ -103,30 +103,36 @@ async def payments(ground: Ground, address: str, **settings: str) -> AsyncIterat
 
 
 async def sdk_alone(address: str, count: int) -> float:
-    """Authorizations a second of Stripe's SDK, CONCURRENCY at once, with the call that the service makes for each."""
+    """Authorizations a second of Stripe's SDK, CONCURRENCY at once, with the calls that the service makes for each."""
     http = stripe.AIOHTTPClient(timeout=15)
     client = stripe.StripeClient(KEY, http_client=http, base_addresses={"api": address})
     waiting = iter(placed(count))
 
     async def one_after_another() -> None:
         for pledge in waiting:
-            params: dict[str, Any] = {
+            metadata = {
+                "campaign_id": str(pledge.campaign_id),
+                "operation_id": str(new_id()),
+                "pledge_id": str(pledge.pledge_id),
+            }
+            key = str(new_id())
+            customer = await client.raw_request_async(
+                "post", "/v1/customers", idempotency_key=f"{key}:customer", metadata=metadata
+            )
+            hold: dict[str, Any] = {
                 "amount": pledge.amount.amount,
                 "currency": "eur",
                 "capture_method": "manual",
                 "confirm": True,
-                "error_on_requires_action": True,
+                "customer": customer.data["id"],
                 "payment_method": pledge.payment_method,
+                "setup_future_usage": "off_session",
                 "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-                "metadata": {
-                    "campaign_id": str(pledge.campaign_id),
-                    "operation_id": str(new_id()),
-                    "pledge_id": str(pledge.pledge_id),
-                },
+                "metadata": metadata,
                 "transfer_group": str(pledge.campaign_id),
                 "expand": ["latest_charge.balance_transaction"],
             }
-            await client.raw_request_async("post", "/v1/payment_intents", idempotency_key=str(new_id()), **params)
+            await client.raw_request_async("post", "/v1/payment_intents", idempotency_key=key, **hold)
 
     started = time.perf_counter()
     await asyncio.gather(*(one_after_another() for _ in range(CONCURRENCY)))

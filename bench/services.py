@@ -17,11 +17,11 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Service:
-    """Its replicas' addresses, and who signs tokens for it."""
+    """Its replicas' addresses and processes, and who signs tokens for it."""
 
     bases: tuple[str, ...]
-    issuer: Issuer
     pids: tuple[int, ...]
+    issuer: Issuer
 
 
 def free_port() -> int:
@@ -73,8 +73,8 @@ async def running_service(
     try:
         for process in (issuer, *services):
             await asyncio.to_thread(process.start)
-        bases, pids = tuple(f"http://{HOST}:{port}" for port in ports), tuple(one.pid for one in services)
-        yield Service(bases, Issuer(directory), pids)
+        bases, pids = (f"http://{HOST}:{port}" for port in ports), (process.pid for process in services)
+        yield Service(tuple(bases), tuple(pids), Issuer(directory))
     finally:
         for process in (*services, issuer):
             await asyncio.to_thread(process.stop)

@@ -26,10 +26,11 @@ class PaymentFact(Event):
 
 
 class PaymentAuthorized(PaymentFact, type="payment.PaymentAuthorized.v1"):
-    """The amount is reserved on the card; every later fact about this hold names the hold."""
+    """The amount is reserved on the card, or the card is saved; every later fact about this hold names the hold."""
 
     hold_id: str
     capture_before: datetime | None = Field(default=None, description="The provider lets the hold lapse then")
+    payment_method: str = Field(default="", description="The provider's opaque id of the card, good for a later hold")
 
 
 class PaymentActionRequired(PaymentFact, type="payment.PaymentActionRequired.v1"):
@@ -50,6 +51,7 @@ class PaymentChangeAuthorized(PaymentFact, type="payment.PaymentChangeAuthorized
     change_id: ChangeId
     hold_id: str
     capture_before: datetime | None = None
+    payment_method: str = ""
 
 
 class PaymentChangeDeclined(PaymentFact, type="payment.PaymentChangeDeclined.v1"):
@@ -65,6 +67,7 @@ class PaymentHoldRenewed(PaymentFact, type="payment.PaymentHoldRenewed.v1"):
     previous_hold_id: str
     hold_id: str
     capture_before: datetime | None = None
+    payment_method: str = ""
 
 
 class PaymentAtRisk(PaymentFact, type="payment.PaymentAtRisk.v1"):
@@ -72,6 +75,7 @@ class PaymentAtRisk(PaymentFact, type="payment.PaymentAtRisk.v1"):
 
     hold_id: str
     reason: str = Field(description="The provider's decline code, or `hold_lost`")
+    hard: bool = Field(default=False, description="Only another card helps: this one is not tried again")
     lost: bool = Field(default=False, description="The hold is gone already: nothing is collectable")
 
 
@@ -89,6 +93,7 @@ class PaymentCaptureFailed(PaymentFact, type="payment.PaymentCaptureFailed.v1"):
 
 class PaymentVoided(PaymentFact, type="payment.PaymentVoided.v1"):
     hold_id: str
+    spare: bool = Field(default=False, description="It was not the current hold any more, or never was: nothing ends")
 
 
 class PaymentRefunded(PaymentFact, type="payment.PaymentRefunded.v1"):

@@ -107,12 +107,14 @@ class PledgePartlyRefunded(PledgeFact, type="pledge.PledgePartlyRefunded.v1"):
 class PledgeDisputeOpened(PledgeFact, type="pledge.PledgeDisputeOpened.v1"):
     """The backer's bank took the money back for now (DOMAIN Y9)."""
 
+    creator_id: PersonId = Field(description="Whose campaign it is, and who is told")
     dispute_id: str
     disputed: Money
     reason: str
 
 
 class PledgeDisputeClosed(PledgeFact, type="pledge.PledgeDisputeClosed.v1"):
+    creator_id: PersonId
     dispute_id: str
     disputed: Money
     won: bool = Field(description="True: the money is the creator's again")
