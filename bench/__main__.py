@@ -25,6 +25,7 @@ from bench import (
     relay,
     rush,
     size,
+    storm,
     visible,
 )
 from bench.row import Figure, Ground, Result, Row, median
@@ -48,7 +49,7 @@ ROWS = (
     authorize.ROW,
     capture.ROW,
 )
-ON_REQUEST = (operations.ROW,)  # long ones, run by name alone
+ON_REQUEST = (operations.ROW, storm.ROW)  # long ones, run by name alone
 RESULTS = Path(__file__).parent / "results.json"
 
 console = Console()

@@ -6,6 +6,8 @@ dies leaves a lease that runs out; the next one asks again under the same key, w
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
@@ -185,12 +187,21 @@ class Worker:
         )
         if not isinstance(made, str):
             return made
-        self._slots.release()  # a commit is no call
-        try:
+        async with self._no_call():
             kept = await self.commit.execute(KeepCustomer(row.operation_id, row.subject_id, leased.token, made))
-        finally:
-            await self._slots.acquire()
         return kept["customer"] or Unknown("the lease is lost")
+
+    @asynccontextmanager
+    async def _no_call(self) -> AsyncIterator[None]:
+        """Within a call's slot: what holds up no other call, such as a commit."""
+        self._slots.release()
+        self._calls -= 1
+        self._called.set()
+        try:
+            yield
+        finally:
+            self._calls += 1
+            await self._slots.acquire()
 
     async def _record(self, leased: Leased, outcome: Outcome) -> None:
         """Through the group commit; with the database away, for as long as the lease lasts."""
