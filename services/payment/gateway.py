@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias, assert_never
 from uuid import UUID
 
 from contracts.money import Money
+from payment.gateway_found import RefundsFound, SeenDispute
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,25 @@ class Provider(Protocol):
     async def find_refund(self, request: Request, hold_id: str) -> Outcome: ...
 
     async def find_transfer(self, request: Request) -> Outcome: ...
+
+    async def reverse(self, request: Request, transfer_id: str) -> Outcome:
+        """Take a part or all of a transfer back."""
+
+    async def find_reversal(self, request: Request, transfer_id: str) -> Outcome: ...
+
+    async def refunds_of(self, object_id: str) -> RefundsFound | None:
+        """All refunds of a payment, by the id of one of them, of its charge or its own; None: not one of ours.
+
+        Raises:
+            LookupFailedError: The provider did not say.
+        """
+
+    async def dispute(self, dispute_id: str) -> SeenDispute | None:
+        """A dispute as it stands; None: about no payment of ours.
+
+        Raises:
+            LookupFailedError: The provider did not say.
+        """
 
     async def operation_of(self, reference: str) -> UUID | None:
         """The operation that a payment was last touched by.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from contracts.campaign import CampaignLaunched
@@ -24,11 +24,13 @@ from payment import (
     domain,
     domain_events,
     domain_outcomes,
-    domain_payout,
+    domain_payout_events,
+    handlers_cases,
     handlers_payout,
     ledger,
     queries,
     tables,
+    webhooks,
 )
 from payment import handlers_steps as steps
 from payment.cases import CaseKind
@@ -48,10 +50,12 @@ from payment.tables import (
     State,
     WebhookRow,
 )
+from payment.webhooks import KeepWebhook
 
 # How long after an attempt that was proven to have had no effect the next one starts, by its number.
 NEXT_ATTEMPT_SECONDS = (0, 1, 5, 30, 60, 300, 1_800, 3_600)
 RENEWAL_AGAIN = timedelta(hours=1)  # Should a renewal not come to an end that plans the next.
+WEBHOOK_GRACE = timedelta(seconds=5)  # Our own API answer is usually recorded by then, which needs no call.
 
 
 # -- commands of this service's own jobs ---------------------------------------------------------------------------
@@ -70,12 +74,13 @@ class Decide:
 
 @dataclass(frozen=True)
 class PutOff:
-    """A leased operation is undecided: try again after `seconds`."""
+    """A leased operation is undecided: try again after `seconds`. Not `sent`: as if it had never been leased."""
 
     operation_id: UUID
     token: UUID
     outcome: str
     seconds: float
+    sent: bool = True
 
 
 @dataclass(frozen=True)
@@ -104,14 +109,6 @@ class CheckHold:
 
 
 @dataclass(frozen=True)
-class KeepWebhook:
-    event_id: str
-    type: str
-    object_id: str
-    created_at: datetime
-
-
-@dataclass(frozen=True)
 class NoteReference:
     """An undecided operation has left this object at the provider; work on it now."""
 
@@ -124,7 +121,6 @@ class Touched:
     """Something happened to an object at the provider that one of our operations knows."""
 
     reference: str
-    ended: bool  # it can be captured no more
 
 
 # -- wishes --------------------------------------------------------------------------------------------------------
@@ -194,7 +190,10 @@ def decide(work: Work, command: Decide) -> Answer:
     outcome = command.outcome
     delay = NEXT_ATTEMPT_SECONDS[min(row.attempt, len(NEXT_ATTEMPT_SECONDS)) - 1]
     payout = row.kind is Kind.PAYOUT
-    stopped = handlers_payout.conclude_payout(work, row, outcome, delay) if payout else _conclude(work, row, outcome)
+    if payout:
+        stopped = handlers_payout.conclude_payout(work, row, outcome, describe(outcome), delay)
+    else:
+        stopped = _conclude(work, row, outcome)
     ended = replace(
         row,
         state=State.STOPPED if stopped else State.DONE,
@@ -243,6 +242,9 @@ def put_off(work: Work, command: PutOff) -> Answer:
         return {"recorded": False}
     due = work.now + timedelta(seconds=command.seconds)
     waiting = replace(row, state=State.WAITING, outcome=command.outcome, due_at=due, lease_token=None, lease_until=None)
+    if not command.sent:
+        sends = row.sends - 1
+        waiting = replace(waiting, sends=sends, first_sent_at=row.first_sent_at if sends else None)
     work.put(OPERATIONS, waiting)
     if row.kind is Kind.FOLLOW:  # what was wished while it looked may make looking pointless
         steps.skip_unwanted(work, row.subject_id)
@@ -293,10 +295,23 @@ def check_hold(work: Work, command: CheckHold) -> Answer:
 
 
 def keep_webhook(work: Work, command: KeepWebhook) -> Answer:
-    if work.get(WEBHOOKS, command.event_id) is None:
-        row = WebhookRow(command.event_id, command.type, command.object_id, command.created_at, work.now, None)
-        work.put(WEBHOOKS, row)
-    return {}
+    """Keep an event once. One that is not ours is done with, and a person is told of it, once."""
+    if work.get(WEBHOOKS, command.event_id) is not None:
+        return {"kept": False}
+    row = WebhookRow(
+        event_id=command.event_id,
+        type=command.type,
+        object_id=command.object_id,
+        created_at=command.created_at,
+        received_at=work.now,
+        due_at=work.now + WEBHOOK_GRACE,
+        note=command.note,
+        worked_at=work.now if command.note in webhooks.FOREIGN else None,
+    )
+    work.put(WEBHOOKS, row)
+    if why := webhooks.FOREIGN.get(command.note):
+        cases.open_case(work, CaseKind.FOREIGN_EVENT, command.note, f"{why} The first was {command.event_id}.")
+    return {"kept": True}
 
 
 def note_reference(work: Work, command: NoteReference) -> Answer:
@@ -330,7 +345,7 @@ def touched(work: Work, command: Touched) -> Answer:
     row = work.get(OPERATIONS, operation_id)
     if row is not None and row.state is State.WAITING:
         work.put(OPERATIONS, replace(row, due_at=work.now))
-    elif command.ended and row is not None and row.decided_at is not None and row.kind is not Kind.PAYOUT:
+    elif row is not None and row.decided_at is not None and row.kind is not Kind.PAYOUT:
         payment = steps.payment_of(work, pledge_id)
         steps.wish(work, pledge_id, domain.doubt(payment, PledgeId(pledge_id), command.reference))
     return {"known": True}
@@ -367,7 +382,9 @@ def _hold(command: RenewHold | CheckHold) -> Iterable[Need]:
 
 
 def _webhook(command: KeepWebhook) -> Iterable[Need]:
-    return ((WEBHOOKS, (command.event_id,)),)
+    yield WEBHOOKS, (command.event_id,)
+    if command.note in webhooks.FOREIGN:
+        yield cases.CASES, (cases.case_id_of(CaseKind.FOREIGN_EVENT, command.note),)
 
 
 DEFINITION = Definition(
@@ -378,10 +395,11 @@ DEFINITION = Definition(
         KeepCustomer: Handler(keep_customer, _operation),
         RenewHold: Handler(renew_hold, _hold),
         CheckHold: Handler(check_hold, _hold),
-        CheckPayout: Handler(handlers_payout.check_payout, handlers_payout.payout_needs, queries.books_of),
+        CheckPayout: Handler(handlers_payout.check_payout, handlers_payout.needs_of_check, queries.books_of),
         KeepWebhook: Handler(keep_webhook, _webhook),
         NoteReference: Handler(note_reference, _operation),
         Touched: Handler(touched, read=operations_of),
+        **handlers_cases.COMMANDS,
     },
     reactions={
         CampaignLaunched: Handler(on_launched, _campaign),
@@ -396,5 +414,5 @@ DEFINITION = Definition(
         PayoutRequested: Handler(handlers_payout.on_payout_requested, _campaign),
     },
     tables=tables.TABLES,
-    private_events=(*domain_events.PRIVATE_EVENTS, *domain_payout.PRIVATE_EVENTS),
+    private_events=(*domain_events.PRIVATE_EVENTS, *domain_payout_events.PRIVATE_EVENTS),
 )

@@ -8,12 +8,14 @@ from contracts.campaign import PaymentStrategy
 from contracts.event import Event
 from eventing.work import Fold, Need, Work
 from payment import domain, domain_fold, handlers_renewal, tables
+from payment.budget import Lane, lane_of
 from payment.domain_events import Kind, StepStarted
 from payment.domain_state import Payment
 from payment.tables import OPERATIONS, PAYERS, RENEWALS, OperationRow, State
 
 PAYMENT = Fold(domain_fold.evolve)
 CREATIONS = frozenset((Kind.AUTHORIZE, Kind.CHARGE, Kind.SAVE))
+_SOON = frozenset((Kind.AUTHORIZE, Kind.FOLLOW))
 RELEASE = "release"  # the purpose of a refund of all that is left
 
 
@@ -82,5 +84,15 @@ def _write_down(work: Work, step: StepStarted, delay_seconds: float) -> None:
         off_session=step.kind in CREATIONS and bool(step.hold_id),
         extended=ordered.strategy is PaymentStrategy.EXTENDED_HOLD,
         purpose=str(step.refund_id or RELEASE) if step.kind is Kind.REFUND else "",
+        lane=_lane(payment, step),
+        act_by=payment.hold.capture_before if payment.hold else None,
     )
     work.insert(OPERATIONS, row)
+
+
+def _lane(payment: Payment, step: StepStarted) -> Lane:
+    """Nobody waits at the checkout for what is asked again about a hold that was there before."""
+    if step.kind is Kind.CHARGE and step.hold_id:
+        return Lane.SETTLEMENT
+    awaited = step.kind is Kind.FOLLOW and (payment.awaited is not None or step.change_id is not None)
+    return lane_of(step.kind) if awaited or not step.hold_id or step.kind not in _SOON else Lane.RENEWAL

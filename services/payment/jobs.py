@@ -1,4 +1,4 @@
-"""Timers: payouts that the ledger agrees to, and holds that are to be renewed."""
+"""Timers: payouts that are asked for, come in later, or were kept back and are free; holds that are to be renewed."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 PAYOUTS_AT_ONCE: Final = 20  # Each sums a campaign's entries in a group of its own; the rest comes a moment later.
 
 _DUE: Final = """
-    SELECT campaign_id
+    SELECT campaign_id, creator_id, currency
       FROM payout
      WHERE state = 'waiting' AND due_at <= $1
      ORDER BY due_at
@@ -30,13 +30,16 @@ class Payouts:
     pool: Pool
     commit: GroupCommit
     clock: DatabaseClock
+    reserve_bps: int
+    reserve_days: int
 
     async def run_once(self) -> bool:
         async with self.pool.acquire() as connection:
             now = await self.clock.now(connection)
             due = await connection.fetch(_DUE, now, PAYOUTS_AT_ONCE)
         for row in due:
-            answer = await self.commit.execute(CheckPayout(row["campaign_id"]))
+            about = (row["campaign_id"], row["creator_id"], row["currency"])
+            answer = await self.commit.execute(CheckPayout(*about, self.reserve_bps, self.reserve_days))
             if answer["doubt"]:
                 log.warning("payout_waits", campaign=str(row["campaign_id"]), doubt=answer["doubt"])
         return len(due) == PAYOUTS_AT_ONCE

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import stripe
 
-from payment import stripe_movements
+from payment import stripe_disputes, stripe_events, stripe_movements
 from payment import stripe_reading as reading
 from payment.domain_state import SAVED_CARD
 from payment.gateway import (
@@ -30,6 +30,7 @@ from payment.gateway import (
     Undecided,
     Unknown,
 )
+from payment.gateway_found import RefundsFound, SeenDispute
 from payment.stripe_money import UnsupportedAmountError, to_stripe
 from payment.stripe_reading import Thing
 
@@ -223,6 +224,28 @@ class StripeProvider:
         params = {"transfer_group": str(request.campaign_id), "limit": PAGE}
         return await _asked(self._get("/v1/transfers", params), ours)
 
+    async def reverse(self, request: Request, transfer_id: str) -> Outcome:
+        amount, _ = to_stripe(request.amount)
+        params = {"amount": amount, "metadata": _metadata(request)}
+        call = self._post(_reversals(transfer_id), request.key, params)
+        return await _asked(call, lambda reversal: reading.transfer(request, reversal), _no_effect)
+
+    async def find_reversal(self, request: Request, transfer_id: str) -> Outcome:
+        def ours(reversals: Thing) -> Outcome:
+            for reversal in reversals["data"]:
+                if reading.operation_of(reversal) == str(request.operation_id):
+                    return reading.transfer(request, reversal)
+            return NoEffect("the provider has no such reversal")
+
+        params = {"limit": PAGE}
+        return await _asked(self._get(_reversals(transfer_id), params), ours)
+
+    async def refunds_of(self, object_id: str) -> RefundsFound | None:
+        return await _looked_up(stripe_disputes.refunds_of(self._get, object_id))
+
+    async def dispute(self, dispute_id: str) -> SeenDispute | None:
+        return await _looked_up(stripe_disputes.dispute(self._get, dispute_id))
+
     async def operation_of(self, reference: str) -> UUID | None:
         try:
             operation = reading.operation_of(await self._fetch(reference))
@@ -234,6 +257,9 @@ class StripeProvider:
 
     def movements(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Movement]]:
         return stripe_movements.pages(self._get, since, until)
+
+    async def events(self, since: datetime, after: str) -> stripe_events.EventPage:
+        return await stripe_events.page(self._get, since, after)
 
     # -- the wire ------------------------------------------------------------------------------------------------
 
@@ -267,6 +293,24 @@ def _metadata(request: Request) -> dict[str, str]:
     pledge = {} if request.pledge_id is None else {"pledge_id": str(request.pledge_id)}
     purpose = {"purpose": request.purpose} if request.purpose else {}
     return {"campaign_id": str(request.campaign_id), "operation_id": str(request.operation_id), **pledge, **purpose}
+
+
+def _reversals(transfer_id: str) -> str:
+    return f"/v1/transfers/{quote(transfer_id, safe='')}/reversals"
+
+
+async def _looked_up(found: Awaitable[T | None]) -> T | None:
+    """None for an object that Stripe does not have.
+
+    Raises:
+        LookupFailedError: It did not say, or said what nobody can read.
+    """
+    try:
+        return await found
+    except Exception as error:
+        if isinstance(error, stripe.InvalidRequestError) and error.http_status == 404:
+            return None
+        raise LookupFailedError(repr(error)) from error
 
 
 def _answered(response: Any) -> Thing:

@@ -7,8 +7,8 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from eventing.tables import Table
-from payment import ledger
-from payment.cases import CASES
+from payment import cases, ledger
+from payment.budget import Lane
 from payment.domain_events import Kind
 
 
@@ -53,6 +53,8 @@ class OperationRow:
     off_session: bool = False  # the backer is not there
     extended: bool = False  # asks for the provider's longer hold
     purpose: str = ""
+    lane: Lane = Lane.CHECKOUT
+    act_by: datetime | None = None  # of a renewal: the end of the hold that it replaces
 
     @property
     def key(self) -> str:
@@ -66,6 +68,14 @@ _OPERATIONS: Final = UUID("a3d2e0f4-6c1b-5e0a-9c57-2f6d5a0b7c11")  # The namespa
 def operation_id_of(subject_id: UUID, kind: Kind, attempt: int) -> UUID:
     """The id under which the provider knows an operation (`metadata.operation_id`). Derived like its key."""
     return uuid5(_OPERATIONS, f"{subject_id}:{kind}:{attempt}")
+
+
+_POSTINGS: Final = UUID("1f1c8d52-7f0e-5b6a-8a43-5d9be6c1f0a7")  # The namespace of postings without an operation.
+
+
+def posting_id_of(about: UUID | str, what: str) -> UUID:
+    """The posting of what no operation made, such as a refund from the dashboard: derived, so it is booked once."""
+    return uuid5(_POSTINGS, f"{about}:{what}")
 
 
 @dataclass(frozen=True)
@@ -96,14 +106,23 @@ class RenewalRow:
     failures: int = 0
 
 
+@dataclass(frozen=True)
+class CreatorRow:
+    """Locked while a payout of this creator is worked out, so that no debt is recovered twice."""
+
+    creator_id: UUID
+    currency: str
+
+
 class PayoutState(StrEnum):
-    WAITING = "waiting"
-    STARTED = "started"
+    WAITING = "waiting"  # to be looked at when due
+    STARTED = "started"  # an attempt is under way, or stopped
+    RESTING = "resting"  # paid out; what comes in later wakes it
 
 
 @dataclass(frozen=True)
 class PayoutRow:
-    """A payout that settlement asked for. `doubt` says why it waits."""
+    """A campaign's payouts, once settlement has asked for them. `doubt` says why one waits; `sent` counts them."""
 
     campaign_id: UUID
     creator_id: UUID
@@ -113,24 +132,67 @@ class PayoutRow:
     state: PayoutState
     doubt: str
     due_at: datetime
+    sent: int = 0
+    reserve_until: datetime | None = None  # None: nothing is kept back any more
+
+
+class DisputeState(StrEnum):
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class DisputeRow:
+    """What a backer's bank has taken back, and the provider's fee for it (DOMAIN Y9)."""
+
+    dispute_id: str
+    campaign_id: UUID
+    pledge_id: UUID
+    amount: int
+    fee: int
+    currency: str
+    reason: str
+    state: DisputeState
+    opened_at: datetime
+    closed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class WebhookRow:
-    """All that is kept of a provider's event (DOMAIN Y5): no personal data."""
+    """All that is kept of a provider's event (DOMAIN Y5): no personal data.
+
+    `note` says what is strange about it; `attempts` counts look-ups, `due_at` is when the next one is due.
+    """
 
     event_id: str
     type: str
     object_id: str
     created_at: datetime
     received_at: datetime
-    worked_at: datetime | None
+    due_at: datetime
+    note: str = ""
+    attempts: int = 0
+    worked_at: datetime | None = None
 
 
 CAMPAIGNS = Table("campaign", CampaignRow, ("campaign_id",))
+CREATORS = Table("creator", CreatorRow, ("creator_id", "currency"))
 PAYOUTS = Table("payout", PayoutRow, ("campaign_id",))
+DISPUTES = Table("dispute", DisputeRow, ("dispute_id",))
 PAYERS = Table("payer", PayerRow, ("pledge_id",))
 RENEWALS = Table("renewal", RenewalRow, ("pledge_id",))
 OPERATIONS = Table("operation", OperationRow, ("operation_id",))
 WEBHOOKS = Table("webhook", WebhookRow, ("event_id",), lock=False)
-TABLES = (CAMPAIGNS, PAYOUTS, PAYERS, RENEWALS, OPERATIONS, WEBHOOKS, *ledger.TABLES, CASES)
+TABLES = (
+    CAMPAIGNS,
+    CREATORS,
+    PAYOUTS,
+    PAYERS,
+    RENEWALS,
+    OPERATIONS,
+    DISPUTES,
+    WEBHOOKS,
+    *ledger.TABLES,
+    *cases.TABLES,
+)

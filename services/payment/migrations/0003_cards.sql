@@ -25,8 +25,3 @@ ALTER TABLE operation
     ADD COLUMN off_session boolean NOT NULL DEFAULT false,
     ADD COLUMN extended    boolean NOT NULL DEFAULT false,
     ADD COLUMN purpose     text NOT NULL DEFAULT '';
-
-DROP INDEX operation_due;
-CREATE INDEX operation_due
-    ON operation ((kind IN ('authorize', 'charge', 'save', 'follow') AND NOT off_session) DESC, due_at)
- WHERE state = 'waiting';
