@@ -46,4 +46,4 @@ def risk_in_words(chances: Options, *, lost: bool) -> str:
     happened = "The hold on your card is gone" if lost else "Your bank did not let us renew the hold on your card"
     until = f" until {utc(chances.change_until)}" if chances.change_until else ""
     way_out = f" Change the pledge to another card{until}, and it is settled at once." if until else ""
-    return f"{happened}. You are not charged, and we try again by ourselves.{way_out}"
+    return f"{happened}. You are not charged, and we try again as far as your bank lets us.{way_out}"

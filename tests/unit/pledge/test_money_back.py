@@ -176,7 +176,9 @@ class TestDisputes:
 class TestWords:
     def test_a_backer_is_told_what_happened_and_until_when_another_card_helps(self) -> None:
         told = risk_in_words(Options(change_until=DEADLINE), lost=True)
-        assert told.startswith("The hold on your card is gone. You are not charged, and we try again by ourselves.")
+        assert told.startswith(
+            "The hold on your card is gone. You are not charged, and we try again as far as your bank lets us."
+        )
         assert "another card until 2027-03-31T12:00:00Z" in told
         assert "Your bank did not let us renew" in risk_in_words(NONE, lost=False)
         assert "another card" not in risk_in_words(NONE, lost=False)
