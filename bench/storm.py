@@ -13,6 +13,7 @@ import httpx
 from bench.load import Answers
 from bench.payments import Payments, captures, payments, placed, sandbox
 from bench.row import Figure, Ground, Row
+from contracts.ids import PledgeId
 
 CAPTURES: Final = 5_000
 RATE: Final = 100  # calls a second that Stripe allows, endpoints raised to the same
@@ -30,7 +31,8 @@ _WAYS: Final = """
 
 async def checkout(service: Payments, count: int, until: "asyncio.Task[float] | None" = None) -> Answers:
     """Milliseconds until each hold was recorded, of `count` pledges or of those placed until the task is done."""
-    begun, ids = time.perf_counter(), []
+    begun = time.perf_counter()
+    ids: list[PledgeId] = []
     while len(ids) < count and not (until and until.done()):
         await asyncio.sleep(begun + len(ids) / PACE - time.perf_counter())
         pledges = placed(1)
