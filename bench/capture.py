@@ -4,10 +4,12 @@ The sandbox turns away whatever is more: the note says how many that were.
 """
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
-from bench.payments import captures, payments, placed, sandbox
+from bench.payments import Payments, captures, held, limit, payments, sandbox
 from bench.row import Figure, Ground, Row
+from contracts.pledge import PledgePlaced
 
 RATE: Final = 200  # calls a second
 CAPTURES: Final = 1_600
@@ -16,20 +18,21 @@ STEADY_FROM: Final = 200  # The bucket is full at the start, which is no rate.
 
 async def measure(ground: Ground) -> Figure:
     limits = {"GROUNDSWELL_PROVIDER_RATE": str(RATE), "GROUNDSWELL_PROVIDER_ENDPOINT_RATE": str(RATE)}
-    async with (
-        sandbox(ground, STRIPE_SANDBOX_RATE_LIMIT=str(RATE)) as address,
-        payments(ground, address, **limits) as service,
-    ):
-        pledges = placed(CAPTURES)
-        await service.tell(pledges, 1)
-        await service.until_done("authorize", CAPTURES)
-        started, cpu = time.perf_counter(), time.process_time()
-        await service.tell(captures(pledges), 1)
-        steady = await service.until_done("capture", STEADY_FROM)
-        counted = await service.done("capture")
-        ended = await service.until_done("capture", CAPTURES)
-        load = (time.process_time() - cpu) / (ended - started)
-        throttled = await service.pool.fetchval("SELECT throttled FROM provider_bucket WHERE endpoint = '*'")
+    async with sandbox(ground) as address:
+        pledges = await held(ground, address, CAPTURES)
+        await limit(address, RATE)
+        async with payments(ground, address, **limits) as service:
+            return await _captured(service, pledges)
+
+
+async def _captured(service: Payments, pledges: Sequence[PledgePlaced]) -> Figure:
+    started, cpu = time.perf_counter(), time.process_time()
+    await service.tell(captures(pledges), 1)
+    steady = await service.until_done("capture", STEADY_FROM)
+    counted = await service.done("capture")
+    ended = await service.until_done("capture", CAPTURES)
+    load = (time.process_time() - cpu) / (ended - started)
+    throttled = await service.pool.fetchval("SELECT throttled FROM provider_bucket WHERE endpoint = '*'")
     note = f"{throttled} turned away; all {CAPTURES} in {ended - started:.1f} s"
     return Figure((CAPTURES - counted) / (ended - steady), RATE, load, note)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import stripe
 
 from bench.broker import publish
@@ -23,6 +24,7 @@ from eventing.database import Pool, connect_pool
 from eventing.relay import MESSAGE_EVENTS_MAX
 
 KEY: Final = "sk_test_sandbox"
+CAPTURE: Final = "POST /v1/payment_intents/*/capture"
 CONCURRENCY: Final = 48  # The service's own default.
 POLL_SECONDS: Final = 0.02
 PATIENCE_SECONDS: Final = 900.0
@@ -100,6 +102,22 @@ async def payments(ground: Ground, address: str, **settings: str) -> AsyncIterat
         await connect_pool(ground.provisioned.database_urls["payment"], "bench", connections_max=2) as pool,
     ):
         yield Payments(ground, pool, service.pids[0])
+
+
+async def held(ground: Ground, address: str, count: int) -> list[PledgePlaced]:
+    """Pledges whose holds are taken, by a service that keeps to no limit."""
+    pledges = placed(count)
+    async with payments(ground, address) as service:
+        await service.tell(pledges, 1)
+        await service.until_done("authorize", count)
+    return pledges
+
+
+async def limit(address: str, overall: int, **endpoints: int) -> None:
+    """How many calls a second the sandbox allows from now on; 0: any number."""
+    asked = {"global": overall, "per_endpoint": 0, "endpoints": {CAPTURE: endpoints.get("capture", 0)}}
+    async with httpx.AsyncClient(base_url=address) as sandbox_itself:
+        (await sandbox_itself.post("/sandbox/limits", json=asked)).raise_for_status()
 
 
 async def sdk_alone(address: str, count: int) -> float:

@@ -1,4 +1,4 @@
-"""Row `storm`: pledges at the checkout while 5 000 captures run and the provider turns away hundreds of calls.
+"""Row `storm`: pledges at the checkout while 5 000 captures run, of which the provider turns many away for a while.
 
 The figure is the 99th percentile from PledgePlaced to the recorded hold, at a steady pace, beside the same with no
 settlement and no storm. Takes about three minutes, so on request only.
@@ -8,18 +8,18 @@ import asyncio
 import time
 from typing import Final
 
-import httpx
-
 from bench.load import Answers
-from bench.payments import Payments, captures, payments, placed, sandbox
+from bench.payments import CAPTURE, Payments, captures, held, limit, payments, placed, sandbox
 from bench.row import Figure, Ground, Row
+from contracts.ids import PledgeId
 
 CAPTURES: Final = 5_000
 RATE: Final = 100  # calls a second that Stripe allows, endpoints raised to the same
 PACE: Final = 8  # pledges a second: two calls each, and room below the slowest of the storm
 ALONE: Final = 200
-TURNED_AWAY: Final = 100  # calls, at each of the times below, in a row
-STORMS_AT: Final = (0.25, 0.5)  # of the captures
+STORM_RATE: Final = 30  # captures a second
+STORM_FROM: Final = 0.25  # of the captures, ...
+STORM_TO: Final = 0.5  # ... until so many are done
 
 _WAYS: Final = """
     SELECT extract(epoch FROM decided_at - created_at)::float8 * 1000 AS milliseconds
@@ -30,7 +30,8 @@ _WAYS: Final = """
 
 async def checkout(service: Payments, count: int, until: "asyncio.Task[float] | None" = None) -> Answers:
     """Milliseconds until each hold was recorded, of `count` pledges or of those placed until the task is done."""
-    begun, ids = time.perf_counter(), []
+    begun = time.perf_counter()
+    ids: list[PledgeId] = []
     while len(ids) < count and not (until and until.done()):
         await asyncio.sleep(begun + len(ids) / PACE - time.perf_counter())
         pledges = placed(1)
@@ -43,34 +44,32 @@ async def checkout(service: Payments, count: int, until: "asyncio.Task[float] | 
     return Answers(milliseconds=[row["milliseconds"] for row in await service.pool.fetch(_WAYS, ids)])
 
 
-async def storms(service: Payments, address: str) -> float:
-    """Let two storms loose on the captures; the moment at which all are recorded."""
-    async with httpx.AsyncClient(base_url=address) as sandboxs:
-        for share in STORMS_AT:
-            await service.until_done("capture", int(CAPTURES * share))
-            fault = {"kind": "throttle", "count": TURNED_AWAY}
-            (await sandboxs.post("/sandbox/faults", json=fault)).raise_for_status()
+async def storm(service: Payments, address: str) -> float:
+    """Far fewer captures are allowed than we think, for a while; the moment at which all are recorded."""
+    await service.until_done("capture", int(CAPTURES * STORM_FROM))
+    await limit(address, RATE, capture=STORM_RATE)
+    await service.until_done("capture", int(CAPTURES * STORM_TO))
+    await limit(address, RATE)
     return await service.until_done("capture", CAPTURES)
 
 
 async def measure(ground: Ground) -> Figure:
     limits = {"GROUNDSWELL_PROVIDER_RATE": str(RATE), "GROUNDSWELL_PROVIDER_ENDPOINT_RATE": str(RATE)}
     async with sandbox(ground) as address:
-        pledges = placed(CAPTURES)
-        async with payments(ground, address) as unlimited:
-            await unlimited.tell(pledges, 1)
-            await unlimited.until_done("authorize", CAPTURES)
+        pledges = await held(ground, address, CAPTURES)
+        await limit(address, RATE)
         async with payments(ground, address, **limits) as service:
             alone = await checkout(service, ALONE)
             started = time.perf_counter()
             await service.tell(captures(pledges), 1)
-            ending = asyncio.create_task(storms(service, address))
+            ending = asyncio.create_task(storm(service, address))
             during = await checkout(service, CAPTURES, ending)
             took = await ending - started
-            query = "SELECT sum(throttled)::bigint FROM provider_bucket WHERE endpoint = '*'"
-            throttled = await service.pool.fetchval(query)
+            query = "SELECT throttled, rate FROM provider_bucket WHERE endpoint = $1"
+            bucket = await service.pool.fetchrow(query, CAPTURE)
+            assert bucket is not None
     note = (
-        f"p50 {during.percentile(50):.0f} beside {alone.percentile(50):.0f} ms; {throttled} turned away; "
+        f"p50 {during.percentile(50):.0f} beside {alone.percentile(50):.0f} ms; {bucket['throttled']} turned away; "
         f"{CAPTURES} captures in {took:.0f} s"
     )
     return Figure(during.percentile(99), alone.percentile(99), note=note)

@@ -101,6 +101,12 @@ def provider_of(settings: Settings, meter: Meter | None = None) -> StripeProvide
     return StripeProvider(key, settings.stripe_api_base, seconds, MeteredClient(meter, seconds) if meter else None)
 
 
+def budget_of(settings: Settings, runtime: Runtime, meter: Meter) -> Budget:
+    key = settings.stripe_api_key.get_secret_value()
+    limits = limits_of(settings.stripe_api_base, key, settings.provider_rate, settings.provider_endpoint_rate)
+    return Budget(runtime.pool, runtime.clock, limits, meter, BudgetMetrics(runtime.registry))
+
+
 @asynccontextmanager
 async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
     meter = Meter()
@@ -113,9 +119,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
 
     def jobs(runtime: Runtime) -> Iterable[Job]:
         core = (runtime.pool, runtime.commit, runtime.clock)
-        key = settings.stripe_api_key.get_secret_value()
-        limits = limits_of(settings.stripe_api_base, key, settings.provider_rate, settings.provider_endpoint_rate)
-        meter.gate = budget = Budget(runtime.pool, runtime.clock, limits, meter, BudgetMetrics(runtime.registry))
+        meter.gate = budget = budget_of(settings, runtime, meter)
         operations = Worker(
             *core,
             provider,

@@ -12,7 +12,7 @@ from asyncpg import Record
 from eventing.clock import DatabaseClock
 from eventing.database import Connection, Pool
 from payment.buckets import Budget
-from payment.budget import Lane, Wish, admit, calls_of
+from payment.budget import CALM, Lane, Wish, admit, calls_of
 from payment.calls import Ticket
 from payment.domain_events import Kind
 from payment.tables import OPERATIONS, OperationRow
@@ -108,7 +108,7 @@ class Leased:
 
 @dataclass
 class Leasing:
-    """`short`: the last round left something for want of tokens."""
+    """`short`: the last round left something for want of tokens, or calls were turned away just now."""
 
     pool: Pool
     clock: DatabaseClock
@@ -143,7 +143,8 @@ class Leasing:
             due = await connection.fetch(_CANDIDATES, *_queues(), now, limit, None)
             goes, purse.buckets = admit(purse.buckets, (_wish(row) for row in due), limit)
             chosen = sorted(row["operation_id"] for row, go in zip(due, goes, strict=True) if go)
-            self.short = len(chosen) < min(limit, len(due))
+            storm = any(bucket.slowed_at and now - bucket.slowed_at < CALM for bucket in purse.buckets.values())
+            self.short = len(chosen) < min(limit, len(due)) or storm
             return await connection.fetch(_LEASE_CHOSEN, chosen, token, now, lasts)
 
 

@@ -22,6 +22,7 @@ from eventing.refusal import Unavailable
 from eventing.work import Work
 from payment import operations
 from payment.buckets import Budget
+from payment.budget import Lane
 from payment.calls import TICKET
 from payment.domain_events import Kind
 from payment.gateway import (
@@ -59,7 +60,9 @@ KEY_LIFE: Final = timedelta(hours=25)  # A day, and room for a slow clock: from 
 
 # Looked at 1, 3, 8 and 18 s after the first time, then after 1, 5, 10 and 30 minutes and hourly (DOMAIN Y6).
 UNKNOWN_SECONDS: Final[tuple[float, ...]] = (1, 2, 5, 10, 42, 240, 300, 1_200, 1_800, 3_600)
-THROTTLED_SECONDS: Final = 0.5  # It is the budget that slows down; one operation waits for its turn.
+# It is the budget that slows down; one operation only gives way, and at the checkout hardly that.
+THROTTLED_SECONDS: Final = 0.5
+THROTTLED_CHECKOUT_SECONDS: Final = 0.05
 # A webhook says sooner that the backer has been to the bank; the pledge's lease ends the wait (DOMAIN P2).
 FOLLOW_SECONDS: Final[tuple[float, ...]] = (5, 10, 20, 30, 60, 120, 300)
 CONTENTION_SECONDS: Final[tuple[float, ...]] = (0.2, 0.5, 1, 2, 5)
@@ -232,8 +235,8 @@ def put_off(row: OperationRow, token: UUID, outcome: Outcome) -> PutOff:
         case ActionRequired():
             schedule, text = FOLLOW_SECONDS, describe(outcome)
         case Throttled():  # turned away before anything was looked at
-            seconds = THROTTLED_SECONDS * random.uniform(*JITTER)
-            return PutOff(row.operation_id, token, "throttled", seconds, sent=False)
+            seconds = THROTTLED_CHECKOUT_SECONDS if row.lane is Lane.CHECKOUT else THROTTLED_SECONDS
+            return PutOff(row.operation_id, token, "throttled", seconds * random.uniform(*JITTER), sent=False)
         case Contention():
             schedule, text = CONTENTION_SECONDS, "contention"
         case Unknown(reason):
