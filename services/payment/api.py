@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from eventing.api_page import ALL_LISTED, refusals
 from eventing.runtime import Runtime
 from eventing.tokens import Forbidden, Principal, Role, public, require
-from payment import queries, webhooks
+from payment import api_ledger, queries, webhooks
+from payment.api_action import add_action
 from payment.api_cases import add_cases
 from payment.domain_events import Kind
 from payment.examples import OPERATIONS_EXAMPLE
+from payment.gateway import Provider
 from payment.tables import State
 from payment.webhooks import BadSignature, Ours, UnreadableEvent
 
@@ -57,11 +59,12 @@ class WebhookDoor:
     ours: Ours
 
 
-def router(runtime: Runtime, door: WebhookDoor) -> APIRouter:
+def router(runtime: Runtime, door: WebhookDoor, provider: Provider) -> APIRouter:
     routes = APIRouter(tags=["payment"], responses={**ALL_LISTED})
     _add_webhook(routes, runtime, door)
     _add_reads(routes, runtime)
     add_cases(routes, runtime)
+    add_action(routes, runtime, provider)
     return routes
 
 
@@ -88,6 +91,7 @@ def _add_webhook(routes: APIRouter, runtime: Runtime, door: WebhookDoor) -> None
 
 
 def _add_reads(routes: APIRouter, runtime: Runtime) -> None:
+    api_ledger.add_routes(routes, runtime)
 
     @routes.get("/operations", summary="What was asked of the provider", responses=refusals(Forbidden))
     async def get_operations(_: Annotated[Principal, require(Role.OPERATOR)]) -> Operations:

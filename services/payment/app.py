@@ -89,9 +89,8 @@ def look_ups(runtime: Runtime, provider: StripeProvider) -> Mapping[str, LookUp]
 
 
 def provider_of(settings: Settings, meter: Meter | None = None) -> StripeProvider:
-    """`meter` counts the calls of a service; a command's few are not counted."""
     key, seconds = settings.stripe_api_key.get_secret_value(), settings.stripe_timeout_seconds
-    return StripeProvider(key, settings.stripe_api_base, seconds, MeteredClient(meter, seconds) if meter else None)
+    return StripeProvider(key, settings.stripe_api_base, seconds, MeteredClient(meter or Meter(), seconds))
 
 
 @asynccontextmanager
@@ -102,7 +101,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
 
     def routers(runtime: Runtime) -> Sequence[APIRouter]:
         door = WebhookDoor(webhook_secrets(settings), ours(settings))
-        return [switch_router(runtime, wake), router(runtime, door)]
+        return [switch_router(runtime, wake), router(runtime, door, provider)]
 
     def jobs(runtime: Runtime) -> Iterable[Job]:
         core = (runtime.pool, runtime.commit, runtime.clock)
@@ -150,5 +149,5 @@ HOUSE = House(
 )
 cli = HOUSE.cli(Settings)
 cli_cases.add_commands(cli, Settings, provider_of)
-cli_ledger.add_commands(cli, Settings, provider_of)
 switches_cli.add_commands(cli, Settings)
+cli_ledger.add_commands(cli, Settings, provider_of)

@@ -23,7 +23,13 @@ SELECT posting.posting_id AS old_id,
        posting.event,
        event.stream_id,
        event.version,
-       coalesce(nullif(data->>'refund_id', ''), data->>'transfer_id', data->>'hold_id') AS reference,
+       CASE posting.event
+           WHEN 'payment.PayoutSent.v1' THEN
+               coalesce(nullif(data->>'transfer_id', ''), concat(posting.campaign_id, ':', data->>'number'))
+           WHEN 'payment.ReserveReleased.v1' THEN posting.campaign_id::text
+           WHEN 'payment.DebtRecovered.v1' THEN concat(posting.campaign_id, ':', data->>'number')
+           ELSE coalesce(nullif(data->>'refund_id', ''), data->>'dispute_id', data->>'hold_id')
+       END AS reference,
        NULL::uuid AS new_id,
        NULL::uuid AS pending_id,
        'plain' AS phase
@@ -52,7 +58,9 @@ $$;
 UPDATE rebooked
    SET new_id = encode(substring(sha256(convert_to(event || ':' || reference, 'UTF8')) FOR 16), 'hex')::uuid,
        phase = CASE
-           WHEN event IN ('payment.PaymentAuthorized.v1', 'payment.PaymentChangeAuthorized.v1') THEN 'pending'
+           WHEN event IN (
+               'payment.PaymentAuthorized.v1', 'payment.PaymentChangeAuthorized.v1', 'payment.PaymentHoldRenewed.v1'
+           ) THEN 'pending'
            WHEN event = 'payment.PaymentCaptured.v1' THEN 'post'
            WHEN event IN ('payment.PaymentVoided.v1', 'payment.PaymentCaptureFailed.v1') THEN 'void'
            ELSE 'plain'

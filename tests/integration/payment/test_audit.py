@@ -221,6 +221,8 @@ class TestCommands:
             "GROUNDSWELL_DATABASE_URL": provisioned.database_urls["payment"],
             "GROUNDSWELL_BROKER_URL": provisioned.broker_urls["payment"],
             "GROUNDSWELL_JWKS_URL": "http://127.0.0.1:1/none",
+            "GROUNDSWELL_JWT_ISSUER": "issuer",
+            "GROUNDSWELL_JWT_AUDIENCE": "platform",
             "GROUNDSWELL_STRIPE_API_KEY": API_KEY,
             "GROUNDSWELL_STRIPE_API_BASE": platform.sandbox.address,
             "GROUNDSWELL_STRIPE_WEBHOOK_SECRETS": "whsec_x",
