@@ -158,5 +158,5 @@ HOUSE = House(
 )
 cli = HOUSE.cli(Settings)
 cli_cases.add_commands(cli, Settings, provider_of)
-cli_ledger.add_commands(cli, Settings, provider_of)
 switches_cli.add_commands(cli, Settings)
+cli_ledger.add_commands(cli, Settings, provider_of)

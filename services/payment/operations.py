@@ -40,6 +40,8 @@ async def find(provider: Provider, row: OperationRow) -> Outcome:  # noqa: PLR09
         case Kind.AUTHORIZE | Kind.CHARGE | Kind.SAVE:
             if row.customer is None:
                 return NoEffect("nothing is sent without a customer")
+            if row.reference is not None:  # an event has named it: there is no list to look through
+                return await provider.follow(request, row.reference)
             search = provider.find_saved if row.kind is Kind.SAVE else provider.find_payment
             return await search(request, row.customer)
         case Kind.CAPTURE:

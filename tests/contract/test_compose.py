@@ -22,6 +22,7 @@ from deploy.local.provision import MIGRATOR, broker_definitions, database_sql
 from deploy.topology import NAMESPACE, SERVICES, Part
 from eventing.metrics import Metrics
 from eventing.settings import PREFIX, ServiceSettings
+from payment.metrics import CaseMetrics
 
 ROOT = compose.ROOT
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+):-([^}]*)\}")
@@ -252,6 +253,7 @@ class TestAlerts:
     def test_every_metric_that_an_alert_asks_for_exists(self) -> None:
         registry = CollectorRegistry()
         Metrics(registry)
+        CaseMetrics(registry)
         names = {f"{metric.name}_total" if metric.type == "counter" else metric.name for metric in registry.collect()}
         rules = yaml.safe_load((ROOT / "deploy/observability/alerts.yml").read_text())
         asked = set()

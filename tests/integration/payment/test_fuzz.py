@@ -38,7 +38,7 @@ async def fuzzed(service: Served, platform: Platform) -> Fuzzed:
             (new_id(), Role.OPERATOR),
             (platform.creator_id, Role.CREATOR),
             (new_id(), Role.CREATOR),
-            (new_id(), Role.BACKER),
+            (placed.backer_id, Role.BACKER),
         )
     ]
     bad = bad_tokens(service.issuer.keys["first"], "first", issuer=ISSUER, audience=AUDIENCE, role="operator")
@@ -49,6 +49,7 @@ async def fuzzed(service: Served, platform: Platform) -> Fuzzed:
         bad_tokens=list(bad.values()),
         known={
             "campaign_id": [str(platform.campaign_id), str(new_id())],
+            "pledge_id": [str(placed.pledge_id), str(new_id())],
             "kind": ["capture", "teleport"],
             "case_id": [str(await a_case(service)) for _ in range(3)] + [str(new_id())],
         },

@@ -26,11 +26,13 @@ from tests.integration.who_may import (
 
 CASE: Final = "/operations/cases/{case_id}"
 OPERATORS: Final = frozenset({Who.OPERATOR})
+NOBODY_YET: Final[frozenset[Who]] = frozenset()  # The pledge's backer, while their bank waits.
 OWN: Final = frozenset({Who.OWNER, Who.OPERATOR})
 
 MAY: Final = {
     "GET /campaigns/{campaign_id}/ledger": OWN,
     "GET /campaigns/{campaign_id}/ledger/postings": OWN,
+    "GET /pledges/{pledge_id}/next-action": NOBODY_YET,
     "GET /operations": OPERATORS,
     "GET /operations/switches": OPERATORS,
     "PUT /operations/switches/{kind}": OPERATORS,
@@ -82,7 +84,7 @@ async def ask(service: Served, platform: Platform, operation: str) -> Asked:
         Who.OWNER: token(launched.creator_id, Role.CREATOR),
     }
     path = operation.partition(" ")[2].format(
-        campaign_id=launched.campaign_id, case_id=await a_case(service), kind="capture"
+        campaign_id=launched.campaign_id, case_id=await a_case(service), kind="capture", pledge_id=new_id()
     )
     return Asked(path, tokens, BODIES.get(operation))
 
