@@ -94,6 +94,7 @@ SERVICES = (
             "/campaigns/{id}/statement*",
             "/campaigns/{id}/disputes",
             "/pledges/{id}/refunds*",
+            "/pledges/{id}/next-action",
         ),
         needs=("stripe-sandbox",),
         STRIPE_API_KEY="{stripe_api_key}",
@@ -150,8 +151,8 @@ STRIPE_SANDBOX = Part(
         "STRIPE_SANDBOX_WEBHOOK_SECRET": "{stripe_webhook_secret}",
         # Only those that the payment service acts on: each hold makes three.
         "STRIPE_SANDBOX_WEBHOOK_EVENTS": "payment_intent.amount_capturable_updated,payment_intent.succeeded,"
-        "payment_intent.payment_failed,payment_intent.canceled,refund.created,refund.failed,"
-        "charge.dispute.created,charge.dispute.closed",
+        "payment_intent.payment_failed,payment_intent.canceled,setup_intent.succeeded,setup_intent.setup_failed,"
+        "refund.created,refund.failed,charge.dispute.created,charge.dispute.closed",
         "STRIPE_SANDBOX_PUBLIC_URL": "{stripe_sandbox_public_url}",
     },
     ready_path="/sandbox",

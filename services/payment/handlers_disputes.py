@@ -7,7 +7,7 @@ from contracts.ids import PledgeId
 from contracts.payment import PaymentDisputeClosed, PaymentDisputeOpened
 from eventing.definition import Answer
 from eventing.work import Need, Work
-from payment import cases, domain_disputes, handlers_payout, ledger, tables
+from payment import cases, domain_disputes, handlers_payout, ledger
 from payment import handlers_steps as steps
 from payment.cases import CaseKind
 from payment.gateway_found import SeenDispute
@@ -34,12 +34,11 @@ def note_dispute(work: Work, command: NoteDispute) -> Answer:
         return {"noted": True}
     for fact in facts:
         steps.record(work, pledge_id, fact)
+        ledger.book(work, fact)
         match fact:
             case PaymentDisputeOpened():
-                ledger.book(work, tables.posting_id_of(seen.dispute_id, "opened"), fact, held=0)
                 work.put(DISPUTES, _opened(work, fact))
             case PaymentDisputeClosed():
-                ledger.book(work, tables.posting_id_of(seen.dispute_id, "closed"), fact, held=0)
                 _close(work, fact)
             case _:
                 pass

@@ -6,10 +6,9 @@ from uuid import UUID
 
 from contracts.ids import PersonId, PledgeId
 from contracts.money import Money
-from contracts.payment import PaymentRefunded
 from eventing.definition import Answer
 from eventing.work import Need, Work
-from payment import cases, domain, domain_refunds, ledger, tables
+from payment import cases, domain, domain_refunds, ledger
 from payment import handlers_steps as steps
 from payment.cases import CaseKind
 from payment.domain_refunds import NoSuchPledge, Progress, RefundReason
@@ -86,8 +85,7 @@ def _note(work: Work, pledge_id: PledgeId, seen: SeenRefund) -> None:
         return
     for fact in domain_refunds.found(payment, seen):
         steps.record(work, pledge_id, fact)
-        if isinstance(fact, PaymentRefunded):
-            ledger.book(work, tables.posting_id_of(seen.refund_id, "refunded"), fact, held=0)
+        ledger.book(work, fact)
 
 
 def _open_case(work: Work, pledge_id: PledgeId, kind: CaseKind, seen: SeenRefund, text: str) -> None:
