@@ -34,12 +34,11 @@ def note_dispute(work: Work, command: NoteDispute) -> Answer:
         return {"noted": True}
     for fact in facts:
         steps.record(work, pledge_id, fact)
+        ledger.book(work, fact)
         match fact:
             case PaymentDisputeOpened():
-                ledger.book(work, fact)
                 work.put(DISPUTES, _opened(work, fact))
             case PaymentDisputeClosed():
-                ledger.book(work, fact)
                 _close(work, fact)
             case _:
                 pass

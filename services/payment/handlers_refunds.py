@@ -6,7 +6,6 @@ from uuid import UUID
 
 from contracts.ids import PersonId, PledgeId
 from contracts.money import Money
-from contracts.payment import PaymentRefunded
 from eventing.definition import Answer
 from eventing.work import Need, Work
 from payment import cases, domain, domain_refunds, ledger
@@ -86,8 +85,7 @@ def _note(work: Work, pledge_id: PledgeId, seen: SeenRefund) -> None:
         return
     for fact in domain_refunds.found(payment, seen):
         steps.record(work, pledge_id, fact)
-        if isinstance(fact, PaymentRefunded):
-            ledger.book(work, fact)
+        ledger.book(work, fact)
 
 
 def _open_case(work: Work, pledge_id: PledgeId, kind: CaseKind, seen: SeenRefund, text: str) -> None:

@@ -42,7 +42,7 @@ _DISPUTES: Final = f"""
 # What payouts move between accounts of the same campaign is no line of its own: the fees that they settle are told when
 # the provider takes them, and captures as captures.
 _LINES: Final = """
-    SELECT (booked_at AT TIME ZONE 'UTC')::date AS day, account, currency,
+    SELECT (posting.booked_at AT TIME ZONE 'UTC')::date AS day, account, currency,
            sum(amount)::bigint AS amount, count(*) AS count,
            CASE WHEN count(*) = 1 THEN min(posting.pledge_id::text)::uuid END AS pledge_id
       FROM entry
@@ -52,8 +52,8 @@ _LINES: Final = """
        AND NOT (account IN ('campaign_payable', 'provider_fees') AND event = ANY($3::text[]))
      GROUP BY day, account, currency,
               CASE WHEN account IN ('campaign_payable', 'provider_fees') OR (account = 'refunds' AND $4) THEN NULL
-                   ELSE posting_id END
-     ORDER BY day, min(booked_at), array_position($2::text[], account)
+                   ELSE posting.posting_id END
+     ORDER BY day, min(posting.booked_at), array_position($2::text[], account)
 """
 _REFUNDS: Final = "SELECT count(*) FROM entry WHERE campaign_id = $1 AND account = 'refunds'"
 
