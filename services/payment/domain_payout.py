@@ -8,7 +8,7 @@ from pydantic import Field
 
 from contracts.event import Event
 from contracts.ids import CampaignId, PersonId
-from contracts.money import Money
+from contracts.money import Money, decimals
 from contracts.payment import PayoutSent
 from payment.domain import ATTEMPTS_MAX
 from payment.gateway import Decided, Declined, NoEffect, Succeeded
@@ -120,7 +120,9 @@ def platform_fee(wanted: Wanted) -> int:
 
 
 def share(wanted: Wanted, books: Books) -> int:
-    return wanted.captured - platform_fee(wanted) - books.provider_fees
+    """The creator's part. Where a currency has three decimals it ends in 0: banks clear two, so the rest is kept."""
+    left = wanted.captured - platform_fee(wanted) - books.provider_fees
+    return left - left % 10 if decimals(wanted.currency) == 3 else left
 
 
 def start(payout: Payout, wanted: Wanted, books: Books) -> tuple[Event, ...]:
@@ -133,14 +135,15 @@ def start(payout: Payout, wanted: Wanted, books: Books) -> tuple[Event, ...]:
     def money(minor: int) -> Money:
         return Money(amount=minor, currency=wanted.currency)
 
+    amount = share(wanted, books)
     return (
         PayoutStarted(
             campaign_id=wanted.campaign_id,
             creator_id=wanted.creator_id,
             attempt=payout.attempts + 1,
-            amount=money(share(wanted, books)),
+            amount=money(amount),
             captured=money(wanted.captured),
-            platform_fee=money(platform_fee(wanted)),
+            platform_fee=money(wanted.captured - amount - books.provider_fees),
             provider_fee=money(books.provider_fees),
         ),
     )

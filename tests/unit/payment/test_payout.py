@@ -35,6 +35,14 @@ def test_is_captured_less_both_fees_and_the_fraction_is_the_creators() -> None:
     assert share(WANTED, BOOKS) == 10_001 - 500 - 175
 
 
+def test_of_three_decimals_is_an_amount_that_banks_clear_and_its_lines_add_up() -> None:
+    wanted = replace(WANTED, captured=12_340, currency="KWD")
+    (event,) = start(Payout(), wanted, Books(captured=12_340, provider_fees=217))
+    assert isinstance(event, PayoutStarted)
+    assert (event.amount.amount, event.provider_fee.amount) == (11_500, 217)  # 12 340 - 617 - 217 = 11 506
+    assert event.platform_fee.amount == 617 + 6
+
+
 @pytest.mark.parametrize(
     ("wanted", "campaign", "books", "expected"),
     [
