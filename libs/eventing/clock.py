@@ -1,5 +1,6 @@
 """Time is the database's: one clock for all replicas, read once per group after its locks."""
 
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,3 +19,7 @@ class DatabaseClock:
             return self.frozen_at
         now: datetime = await connection.fetchval("SELECT clock_timestamp()")
         return now + self.offset
+
+    def monotonic(self) -> float:
+        """Seconds of this process's own clock, which goes on while the process is frozen: for the holder of a lease."""
+        return time.monotonic()

@@ -6,7 +6,6 @@ dies leaves a lease that runs out; the next one asks again under the same key, w
 
 import asyncio
 import random
-import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, assert_never
@@ -61,7 +60,7 @@ _LEASE: Final = f"""
     UPDATE operation
        SET state = 'leased',
            lease_token = $3,
-           lease_until = clock_timestamp() + $4,
+           lease_until = $1 + $4,
            sends = sends + 1,
            first_sent_at = coalesce(first_sent_at, $1)
       FROM due
@@ -75,7 +74,7 @@ _FREE_RUN_OUT: Final = """
      WHERE operation_id IN (
         SELECT operation_id
           FROM operation
-         WHERE state = 'leased' AND lease_until < clock_timestamp()
+         WHERE state = 'leased' AND lease_until < $1
          ORDER BY operation_id
            FOR UPDATE SKIP LOCKED
      )
@@ -159,19 +158,19 @@ class Worker:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _lease(self, limit: int) -> list[Leased]:
-        token, since, seconds = uuid4(), time.monotonic(), LEASE_TIMEOUTS * self.timeout_seconds
+        token, since, seconds = uuid4(), self.clock.monotonic(), LEASE_TIMEOUTS * self.timeout_seconds
         async with self.pool.acquire() as connection:
-            if since - self._freed_at > 1:
-                await connection.execute(_FREE_RUN_OUT)
-                self._freed_at = since
             now = await self.clock.now(connection)
+            if since - self._freed_at > 1:
+                await connection.execute(_FREE_RUN_OUT, now)
+                self._freed_at = since
             rows = await connection.fetch(_LEASE, now, limit, token, timedelta(seconds=seconds))
         return [Leased(OPERATIONS.load(row), token, now, since + seconds) for row in rows]
 
     async def _work(self, leased: Leased) -> None:
         row = leased.row
         try:
-            async with asyncio.timeout_at(leased.until - time.monotonic() + asyncio.get_running_loop().time()):
+            async with asyncio.timeout_at(leased.until - self.clock.monotonic() + asyncio.get_running_loop().time()):
                 try:
                     outcome = await self._ask(leased)
                 finally:
@@ -192,7 +191,7 @@ class Worker:
                 return found
         if leased.age > SEND_UNTIL:
             return Unknown("too old to be sent again, too young for its absence to be proof")
-        if time.monotonic() > leased.until - MARGIN_TIMEOUTS * self.timeout_seconds:
+        if self.clock.monotonic() > leased.until - MARGIN_TIMEOUTS * self.timeout_seconds:
             return Unknown("the lease is nearly over")
         return await self._send(row)
 
