@@ -32,7 +32,7 @@ format: setup ## Put the code in its form
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-bench: setup ## Measure against baselines; ROW=intake runs one row
+bench: setup ## Measure against baselines; ROW=intake runs one row, ROW=placements a long one
 	@$(BIN)/python -m bench $(ROW)
 
 clean: ## End what killed runs left behind; remove .local and caches

@@ -11,7 +11,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import consume, intake, neighbours, page, pipeline, rebuild, relay, rush, size, visible
+from bench import consume, intake, neighbours, page, pipeline, placements, rebuild, relay, rush, size, visible
 from bench.row import Figure, Ground, Result, Row, median
 from deploy.local.provision import drop, provision
 from deploy.local.servers import Servers, backing_servers
@@ -29,6 +29,7 @@ ROWS = (
     pipeline.PIPELINE,
     pipeline.MEMORY,
     visible.ROW,
+    placements.ROW,
 )
 RESULTS = Path(__file__).parent / "results.json"
 
@@ -75,9 +76,10 @@ def main(names: list[str]) -> int:
     if unknown:
         console.print(f"There is no row {', '.join(unknown)}. Rows: {', '.join(known)}.")
         return 2
+    chosen = [known[name] for name in names] or [row for row in ROWS if not row.by_name_only]
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))  # rows make faults on purpose
     with backing_servers("bench") as servers:
-        results = [uvloop.run(measure(servers, row)) for row in [known[name] for name in names] or ROWS]
+        results = [uvloop.run(measure(servers, row)) for row in chosen]
     Console(width=160).print(table(results))  # wide: a row is one line also where the output goes to a file
     RESULTS.write_text(json.dumps([r.as_json() for r in results], indent=2) + "\n")
     console.print(f"written to {RESULTS.relative_to(Path.cwd())}" if RESULTS.is_relative_to(Path.cwd()) else RESULTS)

@@ -109,7 +109,13 @@ def launched(slots: int) -> CampaignLaunched:
 
 def placements(campaign: CampaignLaunched, issuer: Issuer, count: int) -> list[Call]:
     """`count` placements, each by a backer of its own."""
-    body = json.dumps(
+    path = f"/campaigns/{campaign.campaign_id}/pledges"
+    return [Call("POST", path, issuer.mint(new_id(), ["backer"], 3600), body(campaign)) for _ in range(count)]
+
+
+def body(campaign: CampaignLaunched) -> str:
+    """A placement in its only tier."""
+    return json.dumps(
         {
             "amount": {"amount": 2500, "currency": "EUR"},
             "tier_id": str(campaign.tiers[0].tier_id),
@@ -117,8 +123,6 @@ def placements(campaign: CampaignLaunched, issuer: Issuer, count: int) -> list[C
             "country": "DE",
         }
     )
-    path = f"/campaigns/{campaign.campaign_id}/pledges"
-    return [Call("POST", path, issuer.mint(new_id(), ["backer"], 3600), body) for _ in range(count)]
 
 
 async def wait_until_open(bases: Sequence[str], calls: Sequence[Call]) -> None:

@@ -30,7 +30,10 @@ class Ground:
 
 @dataclass(frozen=True)
 class Row:
-    """`measure` is one run. `reach` is the ratio, or for a row without baseline the figure, to be reached."""
+    """`measure` is one run. `reach` is the ratio, or for a row without baseline the figure, to be reached.
+
+    A row `by_name_only` is left out where no row is named, because it takes minutes.
+    """
 
     name: str
     about: str
@@ -38,6 +41,7 @@ class Row:
     reach: str
     measure: Callable[[Ground], Awaitable[Figure]]
     runs: int = RUNS
+    by_name_only: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Service:
-    """Its replicas' addresses, and who signs tokens for it."""
+    """Its replicas' addresses and processes, and who signs tokens for it."""
 
     bases: tuple[str, ...]
+    pids: tuple[int, ...]
     issuer: Issuer
 
 
@@ -69,7 +70,8 @@ async def running_service(ground: Ground, name: str, replicas: int = 1) -> Async
     try:
         for process in (issuer, *services):
             await asyncio.to_thread(process.start)
-        yield Service(tuple(f"http://{HOST}:{port}" for port in ports), Issuer(directory))
+        bases, pids = (f"http://{HOST}:{port}" for port in ports), (process.pid for process in services)
+        yield Service(tuple(bases), tuple(pids), Issuer(directory))
     finally:
         for process in (*services, issuer):
             await asyncio.to_thread(process.stop)

@@ -77,7 +77,7 @@ def _service(name: str, routes: tuple[str, ...], *, needs: tuple[str, ...] = (),
         migrate=(name, "migrate"),
         settings=COMMON | {f"GROUNDSWELL_{key}": value for key, value in settings.items()},
         needs=("postgres", "rabbitmq", "issuer", *needs),
-        routes=(*routes, f"/docs/{name}", f"/openapi/{name}.json"),
+        routes=(*routes, f"/docs/{name}*", f"/openapi/{name}.json"),
     )
 
 

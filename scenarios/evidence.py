@@ -20,7 +20,7 @@ CAMPAIGN: Final = "X-Groundswell-Campaign"
 
 @dataclass(frozen=True)
 class Books:
-    """The provider's own lines about one campaign, and its alarms about any."""
+    """The provider's own lines and alarms about one campaign."""
 
     lines: dict[str, Tally]
     anomalies: dict[str, int]
@@ -88,7 +88,7 @@ class Witnesses:
         lines = document["campaigns"].get(str(play.campaign_id), {}).get(play.scenario.campaign.currency.lower(), {})
         return Books(
             {kind: Tally(count=line["count"], amount=line["minor"]) for kind, line in lines.items()},
-            {name: found["count"] for name, found in document["anomalies"].items()},
+            {name: alarms(play, found) for name, found in document["anomalies"].items()},
         )
 
     async def _mails(self, play: Play) -> Mails:
@@ -97,6 +97,13 @@ class Witnesses:
         kinds = await self._http.get(f"{mailbox}/counts", params=of_campaign | {"by": KIND})
         count = (await self._http.get(f"{mailbox}/count", params=of_campaign)).raise_for_status().json()
         return Mails(kinds.raise_for_status().json(), count["messages"], count["repeated"])
+
+
+def alarms(play: Play, found: dict[str, Any]) -> int:
+    """The provider names a hundred pledges at most; of the others it is not known whose they are, so they count."""
+    own = {pledge.id for pledge in play.pledges}
+    others: int = sum(named not in own for named in found["pledge_ids"])
+    return int(found["count"]) - others
 
 
 def _balances(ledger: dict[str, Any]) -> dict[str, int]:

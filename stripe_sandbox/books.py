@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from stripe_sandbox.errors import Document
-from stripe_sandbox.resources import Charge, Intent, Metadata, Movement, Refund, Transfer
+from stripe_sandbox.resources import Charge, Dispute, Intent, Metadata, Movement, Refund, Reversal, Transfer
 
 NAMED_MAX = 100  # Enough ids to look into; the counts are complete.
 
@@ -30,7 +30,14 @@ class Kind(StrEnum):
     DECLINED = "declined"
     REFUNDED = "refunded"
     TRANSFERRED = "transferred"
+    REVERSED = "reversed"
+    """Transfers taken back."""
+    DISPUTED = "disputed"
+    """What banks took back."""
+    REINSTATED = "reinstated"
+    """What came back with disputes that were won."""
     FEES = "fees"
+    DISPUTE_FEES = "dispute_fees"
 
 
 _LEAVING = (Kind.CAPTURED, Kind.RELEASED, Kind.VOIDED, Kind.CAPTURE_FAILED)
@@ -101,8 +108,20 @@ class Books:
         self._add(metadata, refund.currency, Kind.REFUNDED, refund.amount)
 
     def transferred(self, transfer: Transfer) -> None:
-        campaign = transfer.metadata.get("campaign_id") or transfer.transfer_group or ""
-        self._add({"campaign_id": campaign}, transfer.currency, Kind.TRANSFERRED, transfer.amount)
+        self._add(_campaign_of(transfer), transfer.currency, Kind.TRANSFERRED, transfer.amount)
+
+    def taken_back(self, transfer: Transfer, reversal: Reversal) -> None:
+        self._add(_campaign_of(transfer), transfer.currency, Kind.REVERSED, reversal.amount)
+
+    def disputed(self, dispute: Dispute, movement: Movement, metadata: Metadata) -> None:
+        """`metadata` is the payment's, as for refunds."""
+        self._add(metadata, dispute.currency, Kind.DISPUTED, dispute.amount)
+        self._add(metadata, dispute.currency, Kind.DISPUTE_FEES, movement.fee)
+
+    def reinstated(self, dispute: Dispute, movement: Movement, metadata: Metadata) -> None:
+        self._add(metadata, dispute.currency, Kind.REINSTATED, dispute.amount)
+        if movement.fee:
+            self._add(metadata, dispute.currency, Kind.DISPUTE_FEES, movement.fee)
 
     def fee(self, movement: Movement, metadata: Metadata) -> None:
         self._add(metadata, movement.currency, Kind.FEES, movement.fee)
@@ -154,6 +173,10 @@ class Books:
         campaign = metadata.get("campaign_id", "")
         self.accounts[campaign, currency] = None
         self.lines[campaign, currency, kind].add(minor)
+
+
+def _campaign_of(transfer: Transfer) -> Metadata:
+    return {"campaign_id": transfer.metadata.get("campaign_id") or transfer.transfer_group or ""}
 
 
 def _with_held(lines: dict[Kind, Line]) -> Document:

@@ -35,6 +35,10 @@ class Card:
     decline: Decline | None = None
     attaches: bool = True
     capture_decline: Decline | None = None
+    disputed_as: str | None = None
+    """The reason of the dispute that follows every capture."""
+    inquired: bool = False
+    """The dispute starts as an inquiry, which takes no money."""
 
 
 _GENERIC_TEXT = "Your card was declined."
@@ -70,6 +74,22 @@ AUTHENTICATION_REQUIRED = Decline(
     None,
     "1A",
 )
+
+DECLINES = {
+    decline.decline_code: decline
+    for decline in (
+        GENERIC,
+        INSUFFICIENT_FUNDS,
+        LOST,
+        STOLEN,
+        FRAUDULENT,
+        VELOCITY,
+        EXPIRED,
+        INCORRECT_CVC,
+        PROCESSING_ERROR,
+        AUTHENTICATION_REQUIRED,
+    )
+}
 
 _VISA = Card("visa", "4242")
 
@@ -128,6 +148,12 @@ _AUTHENTICATED = {
     "pm_card_threeDSecureRequired": Card("visa", "3063", authentication=Authentication.ALWAYS),
 }
 
+_DISPUTED = {
+    "pm_card_createDispute": Card("visa", "0259", disputed_as="fraudulent"),
+    "pm_card_createDisputeProductNotReceived": Card("visa", "2685", disputed_as="product_not_received"),
+    "pm_card_createDisputeInquiry": Card("visa", "1976", disputed_as="fraudulent", inquired=True),
+}
+
 OURS = {
     # Stripe has no card whose hold succeeds and whose capture is then declined; real banks do.
     "pm_card_captureFails": replace(_VISA, last4="9001", capture_decline=INSUFFICIENT_FUNDS),
@@ -140,5 +166,6 @@ CARDS: dict[str, Card] = {
     },
     "pm_card_chargeCustomerFail": Card("visa", "0341", decline=GENERIC),
     **_AUTHENTICATED,
+    **_DISPUTED,
     **OURS,
 }

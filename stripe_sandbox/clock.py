@@ -2,6 +2,8 @@
 
 import time
 
+from stripe_sandbox.errors import StripeError
+
 
 class Clock:
     """Whole Unix seconds. It never goes back, so what is sorted by creation stays sorted."""
@@ -15,6 +17,6 @@ class Clock:
     def advance(self, seconds: int) -> int:
         """Move forward by `seconds` (≥ 0); the new time."""
         if seconds < 0:
-            raise ValueError("The sandbox's clock only moves forward.")
+            raise StripeError("The sandbox's clock only moves forward.")
         self._offset += seconds
         return self.now()

@@ -8,11 +8,19 @@ from dataclasses import dataclass, replace
 
 from stripe_sandbox.cards import AUTHENTICATION_REQUIRED, Authentication, Decline
 from stripe_sandbox.errors import StripeError
-from stripe_sandbox.resources import Charge, Failure, Intent, PaymentMethod, Status
+from stripe_sandbox.resources import Charge, Failure, Intent, PaymentMethod, SetupIntent, Status
 
 DAY_SECONDS = 86_400
+HOUR_SECONDS = 3_600
 HOLD_SECONDS = 7 * DAY_SECONDS
-VISA_OFF_SESSION_HOLD_SECONDS = 4 * DAY_SECONDS + 18 * 3_600
+VISA_OFF_SESSION_HOLD_SECONDS = 4 * DAY_SECONDS + 18 * HOUR_SECONDS
+# https://docs.stripe.com/payments/extended-authorization: other networks have none.
+EXTENDED_HOLD_SECONDS = {
+    "visa": 29 * DAY_SECONDS + 18 * HOUR_SECONDS,
+    "mastercard": 30 * DAY_SECONDS,
+    "amex": 30 * DAY_SECONDS,
+    "discover": 30 * DAY_SECONDS,
+}
 
 CONFIRMABLE = (Status.REQUIRES_PAYMENT_METHOD, Status.REQUIRES_CONFIRMATION, Status.REQUIRES_ACTION)
 CANCELABLE = (*CONFIRMABLE, Status.REQUIRES_CAPTURE)
@@ -22,17 +30,37 @@ AUTHENTICATION_FAILED = Decline(
     "authentication_not_handled",
     "The provided PaymentMethod has failed authentication. You can provide another and confirm again.",
 )
+ACTION_NOT_WANTED = Decline(
+    "authentication_required",
+    "authentication_not_handled",
+    "This payment required an authentication action to complete, but `error_on_requires_action` was set.",
+)
 
 
 class UnexpectedStateError(StripeError):
     """The intent is in a state that does not allow what was asked; the answer carries the intent."""
 
-    def __init__(self, intent: Intent, done: str, allowed: Iterable[Status]) -> None:
-        super().__init__(
-            f"This PaymentIntent could not be {done} because it has a status of {intent.status}. Only a "
-            f"PaymentIntent with one of the following statuses may be {done}: {', '.join(allowed)}.",
-            code="payment_intent_unexpected_state",
+    def __init__(self, intent: Intent | SetupIntent, done: str, allowed: Iterable[Status]) -> None:
+        what, code = (
+            ("PaymentIntent", "payment_intent_unexpected_state")
+            if isinstance(intent, Intent)
+            else ("SetupIntent", "setup_intent_unexpected_state")
         )
+        super().__init__(
+            f"This {what} could not be {done} because it has a status of {intent.status}. Only a "
+            f"{what} with one of the following statuses may be {done}: {', '.join(allowed)}.",
+            code=code,
+        )
+        self.intent = intent
+
+
+class DeclinedError(StripeError):
+    """The card said no. The attempt has been recorded in the intent, which the answer carries."""
+
+    def __init__(self, intent: Intent | SetupIntent) -> None:
+        assert intent.last_failure is not None
+        decline = intent.last_failure.decline
+        super().__init__(decline.message, status=402, kind="card_error", code=decline.code)
         self.intent = intent
 
 
@@ -47,12 +75,16 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How an intent is confirmed. `authenticated`: the backer has just passed 3-D Secure."""
+    """How an intent is confirmed. `authenticated`: the backer has just passed 3-D Secure.
+
+    `fail_on_action`: nobody is there to bring the backer to the bank's page, so the attempt fails instead.
+    """
 
     charge_id: str
     now: int
     off_session: bool = False
     authenticated: bool = False
+    fail_on_action: bool = False
 
 
 def confirm(intent: Intent, method: PaymentMethod, terms: Terms) -> Attempt:
@@ -60,10 +92,13 @@ def confirm(intent: Intent, method: PaymentMethod, terms: Terms) -> Attempt:
     if intent.status not in CONFIRMABLE:
         raise UnexpectedStateError(intent, "confirmed", CONFIRMABLE)
     intent = replace(intent, payment_method=method.id, last_failure=None)
-    if not terms.authenticated and _needs_authentication(method, off_session=terms.off_session):
-        if not terms.off_session:
-            return Attempt(replace(intent, status=Status.REQUIRES_ACTION))
-        return _declined(intent, method, AUTHENTICATION_REQUIRED, terms)
+    if not terms.authenticated and _needs_authentication(intent, method, off_session=terms.off_session):
+        if terms.off_session:
+            return _declined(intent, method, AUTHENTICATION_REQUIRED, terms)
+        if terms.fail_on_action:
+            failed = _back_to_method(intent, Failure(ACTION_NOT_WANTED, method, None))
+            return Attempt(failed, decline=ACTION_NOT_WANTED)
+        return Attempt(replace(intent, status=Status.REQUIRES_ACTION))
     if method.card.decline is not None:
         return _declined(intent, method, method.card.decline, terms)
     return _approved(intent, method, terms)
@@ -121,6 +156,11 @@ def refund(charge: Charge, amount: int | None) -> tuple[Charge, int]:
             f"Charge {charge.id} has not been captured; cancel its PaymentIntent to release the hold.",
             code="charge_not_refundable",
         )
+    if charge.charged_back:
+        raise StripeError(
+            f"Charge {charge.id} has been charged back; cannot issue a refund.",
+            code="charge_disputed",
+        )
     if charge.refundable == 0:
         raise StripeError(f"Charge {charge.id} has already been refunded.", code="charge_already_refunded")
     given = charge.refundable if amount is None else amount
@@ -133,7 +173,9 @@ def refund(charge: Charge, amount: int | None) -> tuple[Charge, int]:
     return replace(charge, amount_refunded=charge.amount_refunded + given), given
 
 
-def _needs_authentication(method: PaymentMethod, *, off_session: bool) -> bool:
+def _needs_authentication(intent: Intent, method: PaymentMethod, *, off_session: bool) -> bool:
+    if intent.options.three_d_secure != "automatic":
+        return True
     match method.card.authentication:
         case Authentication.NEVER:
             return False
@@ -149,14 +191,22 @@ def _approved(intent: Intent, method: PaymentMethod, terms: Terms) -> Attempt:
     charge = replace(_charge(intent, method, terms), authenticated=terms.authenticated)
     if intent.capture_method != "manual":
         return Attempt(*_taken(replace(intent, latest_charge=charge.id), charge, intent.amount))
-    window = VISA_OFF_SESSION_HOLD_SECONDS if terms.off_session and method.card.brand == "visa" else HOLD_SECONDS
+    window, extended = _hold_seconds(intent, method.card.brand, off_session=terms.off_session)
     held = replace(
         intent,
         status=Status.REQUIRES_CAPTURE,
         latest_charge=charge.id,
         amount_capturable=intent.amount,
     )
-    return Attempt(held, replace(charge, capture_before=terms.now + window))
+    return Attempt(held, replace(charge, capture_before=terms.now + window, extended=extended))
+
+
+def _hold_seconds(intent: Intent, brand: str, *, off_session: bool) -> tuple[int, bool]:
+    """How long a hold lasts, and whether that is the network's extended window."""
+    extended = EXTENDED_HOLD_SECONDS.get(brand)
+    if extended is not None and intent.options.extended_authorization == "if_available":
+        return extended, True
+    return (VISA_OFF_SESSION_HOLD_SECONDS if off_session and brand == "visa" else HOLD_SECONDS), False
 
 
 def _declined(intent: Intent, method: PaymentMethod, decline: Decline, terms: Terms) -> Attempt:

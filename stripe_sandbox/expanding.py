@@ -9,9 +9,12 @@ DEPTH_MAX = 4  # Stripe's own limit.
 _EXPANDABLE = {
     "payment_methods": {"customer"},
     "payment_intents": {"customer", "latest_charge", "payment_method"},
+    "setup_intents": {"customer", "payment_method"},
     "charges": {"balance_transaction", "customer", "payment_intent"},
     "refunds": {"balance_transaction", "charge", "payment_intent"},
     "transfers": {"balance_transaction", "source_transaction"},
+    "reversals": {"balance_transaction", "transfer"},
+    "disputes": {"charge", "payment_intent"},
     "balance_transactions": {"source"},
 }
 

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from stripe_sandbox.errors import StripeError
+
 FAULTS_MAX = 1_000  # A plan longer than this is a mistake in a test.
 DELAY_MAX_SECONDS = 120  # Longer than any sensible client waits.
 
@@ -61,7 +63,7 @@ class Faults:
 
     def add(self, fault: Fault) -> None:
         if len(self._plan) >= FAULTS_MAX:
-            raise ValueError(f"At most {FAULTS_MAX} faults at once.")
+            raise StripeError(f"At most {FAULTS_MAX} faults at once.")
         self._plan.append(fault)
 
     def clear(self) -> None:

@@ -16,11 +16,11 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from stripe_sandbox.errors import Document, StripeError
+from stripe_sandbox.events import Origin
 from stripe_sandbox.faults import Fault, Kind
 from stripe_sandbox.forms import Params, parse_form
 from stripe_sandbox.idempotency import Answer
 from stripe_sandbox.reading import Call
-from stripe_sandbox.resources import Origin
 from stripe_sandbox.sandbox import Sandbox
 from stripe_sandbox.state import API_VERSION
 
@@ -165,7 +165,7 @@ class StripeHttp:
         form = parse_form(request.query if request.method == "GET" else request.body)
         origin = Origin(request.id, request.key)
         path = request.path.removeprefix("/v1/")
-        return self._sandbox.api.run(request.method, path, lambda object_id: Call(Params(form), origin, object_id))
+        return self._sandbox.api.run(request.method, path, lambda *ids: Call(Params(form), origin, *ids))
 
 
 class Bucket:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from stripe_sandbox.errors import StripeError
+from stripe_sandbox.events import Origin
 from stripe_sandbox.forms import Params
-from stripe_sandbox.resources import Origin
 from stripe_sandbox.tables import Window
 
 LIST_LIMIT_MAX = 100
@@ -12,11 +12,12 @@ LIST_LIMIT_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to a route: its parameters, where it comes from, and the id in its path, if any."""
+    """One request to a route: its parameters, where it comes from, and the ids in its path, if any."""
 
     params: Params
     origin: Origin
     object_id: str = ""
+    child_id: str = ""
 
 
 def window(params: Params) -> Window:

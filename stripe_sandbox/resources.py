@@ -5,7 +5,7 @@ Times are Unix seconds, amounts minor units.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from stripe_sandbox.cards import Card, Decline
@@ -14,7 +14,10 @@ Metadata = Mapping[str, str]
 
 
 class Status(StrEnum):
-    """The states of a payment intent. `processing` is missing: cards never rest there."""
+    """The states of a payment intent, and but for `requires_capture` those of a setup intent.
+
+    `processing` is missing: cards never rest there.
+    """
 
     REQUIRES_PAYMENT_METHOD = "requires_payment_method"
     REQUIRES_CONFIRMATION = "requires_confirmation"
@@ -36,7 +39,7 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class PaymentMethod:
-    """`used`: charged once without a customer, so it may not be used again. `set_up`: good for off-session."""
+    """`used`: charged without a customer, or detached, so it is spent. `set_up`: good for off-session."""
 
     id: str
     created: int
@@ -53,6 +56,14 @@ class Failure:
     decline: Decline
     method: PaymentMethod
     charge: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CardOptions:
+    """`payment_method_options[card]`; `extended_authorization` is None when it was not spoken of."""
+
+    three_d_secure: str = "automatic"
+    extended_authorization: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +95,38 @@ class Intent:
     """Given by the caller; empty means automatic payment methods."""
     redirects: bool = True
     """Automatic payment methods may send the backer to another page, so confirming needs a return_url."""
+    options: CardOptions = CardOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class SetupIntent:
+    """Makes a payment method ready for later; the fields that it shares with an intent mean the same."""
+
+    id: str
+    created: int
+    status: Status
+    client_secret: str
+    metadata: Metadata
+    usage: str = "off_session"
+    customer: str | None = None
+    payment_method: str | None = None
+    latest_attempt: str | None = None
+    cancellation_reason: str | None = None
+    last_failure: Failure | None = None
+    description: str | None = None
+    return_url: str | None = None
+    authenticate_url: str | None = None
+    method_types: tuple[str, ...] = ()
+    redirects: bool = True
+    options: CardOptions = CardOptions()
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """`amount_refunded` counts what was released at a partial capture too, as Stripe's does."""
+    """`amount_refunded` counts what was released at a partial capture too, as Stripe's does.
+
+    `charged_back`: what disputes have taken and not given back.
+    """
 
     id: str
     created: int
@@ -109,10 +147,13 @@ class Charge:
     capture_before: int | None = None
     balance_transaction: str | None = None
     authenticated: bool = False
+    extended: bool = False
+    disputed: bool = False
+    charged_back: int = 0
 
     @property
     def refundable(self) -> int:
-        return self.amount_captured - (self.amount_refunded - self.released)
+        return self.amount_captured - (self.amount_refunded - self.released) - self.charged_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +170,20 @@ class Refund:
 
 
 @dataclass(frozen=True, slots=True)
+class Reversal:
+    """A transfer taken back, in part or whole."""
+
+    id: str
+    created: int
+    amount: int
+    currency: str
+    transfer: str
+    balance_transaction: str
+    destination_payment_refund: str
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
 class Transfer:
     id: str
     created: int
@@ -141,11 +196,19 @@ class Transfer:
     description: str | None
     source_transaction: str | None
     transfer_group: str | None
+    reversals: tuple[Reversal, ...] = ()
+
+    @property
+    def amount_reversed(self) -> int:
+        return sum(reversal.amount for reversal in self.reversals)
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """A balance transaction: `net` = `amount` - `fee`, signed as seen by the platform."""
+    """A balance transaction: `net` = `amount` - `fee`, signed as seen by the platform.
+
+    `category` groups the types for accountants, `type` where it is empty.
+    """
 
     id: str
     created: int
@@ -155,10 +218,37 @@ class Movement:
     type: str
     source: str
     description: str | None
+    category: str = ""
 
     @property
     def net(self) -> int:
         return self.amount - self.fee
+
+
+class DisputeStatus(StrEnum):
+    NEEDS_RESPONSE = "needs_response"
+    INQUIRED = "warning_needs_response"
+    """An inquiry: the bank asks, no money is taken."""
+    INQUIRY_CLOSED = "warning_closed"
+    WON = "won"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """`movements`: what it took from the balance and gave back."""
+
+    id: str
+    created: int
+    amount: int
+    currency: str
+    charge: str
+    intent: str
+    brand: str
+    reason: str
+    status: DisputeStatus
+    metadata: Metadata
+    movements: tuple[Movement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,40 +268,16 @@ class Endpoint:
         return "*" in self.enabled_events or event_type in self.enabled_events
 
 
-Resource = Customer | PaymentMethod | Intent | Charge | Refund | Transfer | Movement | Endpoint
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The request that caused something; empty for what the sandbox does by itself."""
-
-    request: str | None = None
-    idempotency_key: str | None = None
-
-
-class Delivery(StrEnum):
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    GIVEN_UP = "given_up"
-
-
-@dataclass(slots=True)
-class Event:
-    """What happened to `subject`, as it was then. `deliveries` is the only part that changes."""
-
-    id: str
-    created: int
-    type: str
-    subject: Resource
-    origin: Origin
-    api_version: str
-    deliveries: dict[str, Delivery] = field(default_factory=dict)
-
-    @property
-    def pending(self) -> int:
-        return sum(1 for state in self.deliveries.values() if state is Delivery.PENDING)
-
-    @property
-    def delivered(self) -> bool:
-        """Every endpoint that wanted it has it."""
-        return all(state is Delivery.DELIVERED for state in self.deliveries.values())
+Resource = (
+    Customer
+    | PaymentMethod
+    | Intent
+    | SetupIntent
+    | Charge
+    | Refund
+    | Transfer
+    | Reversal
+    | Dispute
+    | Movement
+    | Endpoint
+)

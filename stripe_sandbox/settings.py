@@ -17,3 +17,4 @@ class Settings(BaseSettings):
     public_url: str = Field(default="http://127.0.0.1:12111", description="Where a browser reaches the sandbox")
     fee_basis_points: int = Field(default=150, ge=0, le=10_000, description="The fee's share of a capture")
     fee_fixed_minor: int = Field(default=25, ge=0, description="The fee's fixed part, in minor units")
+    dispute_fee_minor: int = Field(default=1_500, ge=0, description="The fee of a dispute, in minor units")

@@ -1,30 +1,35 @@
 """Everything the sandbox knows, in memory, and the events it has recorded. Nothing here speaks HTTP."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from stripe_sandbox.books import Books
 from stripe_sandbox.clock import Clock
+from stripe_sandbox.events import Delivery, Event, Origin
 from stripe_sandbox.ids import Ids
 from stripe_sandbox.resources import (
     Charge,
     Customer,
-    Delivery,
+    Dispute,
     Endpoint,
-    Event,
     Intent,
     Movement,
-    Origin,
     PaymentMethod,
     Refund,
     Resource,
+    Reversal,
+    SetupIntent,
     Transfer,
 )
 from stripe_sandbox.tables import Table
 
 API_VERSION = "2026-05-27.dahlia"
-EVENT_DAYS = 30  # Stripe lists events for 30 days.
+
+
+class _Lookup(Protocol):
+    def get(self, row_id: str) -> Resource | None: ...
 
 
 def _customers() -> Table[Customer]:
@@ -33,6 +38,10 @@ def _customers() -> Table[Customer]:
 
 def _intents() -> Table[Intent]:
     return Table("payment_intent", {"customer": lambda row: row.customer})
+
+
+def _setups() -> Table[SetupIntent]:
+    return Table("setup_intent", {"customer": lambda row: row.customer})
 
 
 def _refunds() -> Table[Refund]:
@@ -44,6 +53,14 @@ def _transfers() -> Table[Transfer]:
         "transfer",
         {"transfer_group": lambda row: row.transfer_group, "destination": lambda row: row.destination},
     )
+
+
+def _reversals() -> Table[Reversal]:
+    return Table("transfer_reversal", {"transfer": lambda row: row.transfer})
+
+
+def _disputes() -> Table[Dispute]:
+    return Table("dispute", {"payment_intent": lambda row: row.intent, "charge": lambda row: row.charge})
 
 
 def _movements() -> Table[Movement]:
@@ -67,9 +84,12 @@ class State:
     customers: Table[Customer] = field(default_factory=_customers)
     methods: Table[PaymentMethod] = field(default_factory=lambda: Table("payment_method"))
     intents: Table[Intent] = field(default_factory=_intents)
+    setups: Table[SetupIntent] = field(default_factory=_setups)
     charges: Table[Charge] = field(default_factory=lambda: Table("charge"))
     refunds: Table[Refund] = field(default_factory=_refunds)
     transfers: Table[Transfer] = field(default_factory=_transfers)
+    reversals: Table[Reversal] = field(default_factory=_reversals)
+    disputes: Table[Dispute] = field(default_factory=_disputes)
     movements: Table[Movement] = field(default_factory=_movements)
     events: Table[Event] = field(default_factory=_events)
     endpoints: Table[Endpoint] = field(default_factory=lambda: Table("webhook endpoint"))
@@ -77,6 +97,20 @@ class State:
     holds: list[tuple[int, str]] = field(default_factory=list)
     """A heap of (capture_before, intent id); entries of holds that ended stay until they come up."""
     books: Books = field(default_factory=Books)
+
+    def __post_init__(self) -> None:
+        self._by_prefix: Mapping[str, _Lookup] = {
+            "cus": self.customers,
+            "pm": self.methods,
+            "pi": self.intents,
+            "seti": self.setups,
+            "ch": self.charges,
+            "re": self.refunds,
+            "tr": self.transfers,
+            "trr": self.reversals,
+            "du": self.disputes,
+            "txn": self.movements,
+        }
 
     def emit(self, event_type: str, subject: Resource, origin: Origin) -> None:
         event = Event(self.ids.new("evt"), self.clock.now(), event_type, subject, origin, API_VERSION)
@@ -93,22 +127,7 @@ class State:
         self.movements.add(movement)
         self.balance[movement.currency] += movement.net
 
-    def find(self, object_id: str) -> Resource | None:  # noqa: PLR0911 - one return a kind
+    def find(self, object_id: str) -> Resource | None:
         """The record with that id, whatever its kind; for expanding ids in answers."""
-        match object_id.partition("_")[0]:
-            case "cus":
-                return self.customers.get(object_id)
-            case "pm":
-                return self.methods.get(object_id)
-            case "pi":
-                return self.intents.get(object_id)
-            case "ch":
-                return self.charges.get(object_id)
-            case "re":
-                return self.refunds.get(object_id)
-            case "tr":
-                return self.transfers.get(object_id)
-            case "txn":
-                return self.movements.get(object_id)
-            case _:
-                return None
+        table = self._by_prefix.get(object_id.partition("_")[0])
+        return None if table is None else table.get(object_id)

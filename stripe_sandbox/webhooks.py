@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import aiohttp
 import orjson
 
+from stripe_sandbox.events import Delivery, Event
 from stripe_sandbox.rendering import render_event
-from stripe_sandbox.resources import Delivery, Endpoint, Event
+from stripe_sandbox.resources import Endpoint
 
 TIMEOUT_SECONDS = 10  # Stripe gives up on an answer about then.
 BACKOFF_MAX_SECONDS = 60.0  # Stripe waits hours; a person at the demo waits a minute.

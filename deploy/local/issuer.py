@@ -8,7 +8,6 @@ It keeps its RS256 keys under `.local/issuer`, newest last; the newest signs, al
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import os
 import time
@@ -27,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from deploy.topology import JWT_AUDIENCE, JWT_ISSUER
+from eventing.settings import is_loopback
 
 Role = Literal["creator", "backer", "operator"]
 
@@ -187,11 +187,7 @@ def check_loopback(host: str, *, in_container: bool) -> None:
     Raises:
         NotLoopbackError: the address can be reached by others.
     """
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback and not in_container:
+    if not is_loopback(host) and not in_container:
         raise NotLoopbackError(
             f"the local issuer gives a token to anybody who asks and listens on loopback only, not on {host}"
         )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import time
@@ -26,7 +27,7 @@ from rich.console import Console
 
 from deploy import topology
 from deploy.gateway.routes import CADDYFILE
-from deploy.local.issuer import LIFETIME_SECONDS, Issuer, Role
+from deploy.local.issuer import LIFETIME_SECONDS, LIFETIME_SECONDS_MAX, Issuer, Role
 from deploy.local.private import reserved_ports
 from deploy.local.processes import REPOSITORY, Process, Run
 from deploy.local.provision import drop_broker, drop_database, provision_broker, provision_database, provisioned
@@ -36,6 +37,8 @@ from eventing.topology import declare
 
 HOST = "127.0.0.1"
 TOKEN_SECONDS = 10.0
+
+People = Mapping[str, tuple[uuid.UUID, list[Role]]]  # Who they are and as what they may act, by what they are called.
 
 # Where a platform that runs already is, for `running`; with the first of them set, nothing is started.
 ADDRESS_VARIABLES = {
@@ -130,6 +133,7 @@ def start(
     fresh: bool = True,
     settings: Mapping[str, str] | None = None,
     replicas: Mapping[str, int] | None = None,
+    people: People | None = None,
     preferred_ports: Mapping[str, int] | None = None,
     console: Console | None = None,
 ) -> Iterator[LocalPlatform]:
@@ -140,6 +144,7 @@ def start(
         fresh: begin with nothing, as the sandbox and the mailbox do, which keep nothing from run to run.
         settings: environment variables for all services, over those of the topology.
         replicas: how many processes of a service, by its name, where it is not one.
+        people: whom the API pages offer to act as, with tokens that are good for a day; without any, nobody.
         preferred_ports: by part, used if nobody listens there; all others are free ones.
         console: where progress is shown, if anywhere.
 
@@ -162,7 +167,7 @@ def start(
         with steps("Broker users, queues, bindings"):
             asyncio.run(_prepare_broker(servers.backing, fresh=fresh))
         with steps("Six services"):
-            builder.launch_services()
+            builder.launch_services(people or {})
             builder.wait_for(SERVICES)
         with steps("Stripe sandbox, token issuer, mailbox, gateway"):
             builder.launch_gateway()
@@ -237,10 +242,12 @@ class Builder:
         for part in STAND_INS:
             self._launch(part, part.name)
 
-    def launch_services(self) -> None:
+    def launch_services(self, people: People) -> None:
+        tokens = {name: self.platform.mint(*person, LIFETIME_SECONDS_MAX) for name, person in people.items()}
+        settings = {"GROUNDSWELL_API_PAGE_TOKENS": json.dumps(tokens)} | self._settings
         for part in SERVICES:
             for replica in self._replicas(part.name):
-                self._launch(part, replica, self._settings)
+                self._launch(part, replica, settings)
 
     def launch_gateway(self) -> None:
         # Caddy keeps a little state of its own; it belongs to this run and not into the home of who runs it.

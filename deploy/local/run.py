@@ -12,19 +12,19 @@ from types import FrameType
 from rich.console import Console
 
 from deploy.local import platform
-from deploy.local.issuer import LIFETIME_SECONDS_MAX, Role
-from deploy.local.platform import LocalPlatform
+from deploy.local.issuer import LIFETIME_SECONDS_MAX
+from deploy.local.platform import LocalPlatform, People
 from deploy.local.processes import ProcessFailedError
 from deploy.local.servers import MissingProgramsError
 from deploy.topology import HOST_PORTS
 
 # The same people in every run, so that what they own is still theirs in the next one.
-PEOPLE: dict[str, tuple[str, Role]] = {
-    "CREATOR": ("00000000-0000-7000-8000-00000000000c", "creator"),
-    "BACKER_1": ("00000000-0000-7000-8000-0000000000b1", "backer"),
-    "BACKER_2": ("00000000-0000-7000-8000-0000000000b2", "backer"),
-    "BACKER_3": ("00000000-0000-7000-8000-0000000000b3", "backer"),
-    "OPERATOR": ("00000000-0000-7000-8000-0000000000e0", "operator"),
+PEOPLE: People = {
+    "creator": (uuid.UUID("00000000-0000-7000-8000-00000000000c"), ["creator"]),
+    "backer 1": (uuid.UUID("00000000-0000-7000-8000-0000000000b1"), ["backer"]),
+    "backer 2": (uuid.UUID("00000000-0000-7000-8000-0000000000b2"), ["backer"]),
+    "backer 3": (uuid.UUID("00000000-0000-7000-8000-0000000000b3"), ["backer"]),
+    "operator": (uuid.UUID("00000000-0000-7000-8000-0000000000e0"), ["operator"]),
 }
 WATCH_SECONDS = 2.0
 
@@ -33,7 +33,7 @@ def main() -> int:
     console = Console()
     signal.signal(signal.SIGTERM, _interrupt)  # A supervisor's stop ends everything just like Ctrl-C.
     try:
-        with platform.start("run", preferred_ports=HOST_PORTS, console=console) as started:
+        with platform.start("run", people=PEOPLE, preferred_ports=HOST_PORTS, console=console) as started:
             show_addresses(started, console)
             show_tokens(started, console)
             with contextlib.suppress(KeyboardInterrupt):
@@ -57,7 +57,7 @@ def show_addresses(started: LocalPlatform, console: Console) -> None:
     console.print("\nGroundswell is up\n", style="bold")
     for where, what in (
         (addresses.gateway, "the gateway: all requests go here"),
-        (addresses.docs, "the API pages of the six services"),
+        (addresses.docs, "the API pages of the six services, each to be tried as one of the people below"),
         (addresses.dashboard("<id>"), "a campaign's dashboard"),
         (addresses.mailbox, "every mail that was sent"),
         (addresses.sandbox_page, "the Stripe sandbox"),
@@ -69,9 +69,9 @@ def show_addresses(started: LocalPlatform, console: Console) -> None:
 def show_tokens(started: LocalPlatform, console: Console) -> None:
     """Printed plainly, so that it can be pasted into a shell; the tokens are good for a day."""
     console.print("\nPaste this into another terminal:\n", style="bold")
-    for name, (person, role) in PEOPLE.items():
-        token = started.mint(uuid.UUID(person), [role], LIFETIME_SECONDS_MAX)
-        console.out(f"export {name}={token}", highlight=False)
+    for name, person in PEOPLE.items():
+        token = started.mint(*person, LIFETIME_SECONDS_MAX)
+        console.out(f"export {name.upper().replace(' ', '_')}={token}", highlight=False)
     console.out(f"\n{example(started.addresses.gateway)}\n\nCtrl-C stops everything.", highlight=False)
 
 

@@ -46,6 +46,27 @@ class PledgeAuthorized(PledgeFact, type="pledge.PledgeAuthorized.v1"):
     capture_before: datetime | None = None
 
 
+class PledgeActionRequired(PledgeFact, type="pledge.PledgeActionRequired.v1"):
+    """The bank wants the backer (3-D Secure), for the pledge itself or for a change of it (DOMAIN P5)."""
+
+    change_id: ChangeId | None = None
+
+
+class PledgeHoldRenewed(PledgeFact, type="pledge.PledgeHoldRenewed.v1"):
+    """A new hold is the current one; if the pledge was at risk, it is no longer (DOMAIN Y3, Y4)."""
+
+    previous_hold_id: str
+    hold_id: str
+    capture_before: datetime | None = None
+
+
+class PledgeAtRisk(PledgeFact, type="pledge.PledgeAtRisk.v1"):
+    """The hold could not be renewed, or is gone; a new one is being sought (DOMAIN Y4)."""
+
+    reason: str = Field(description="The provider's decline code, or `hold_lost`")
+    lost: bool = Field(default=False, description="The hold is gone: the pledge does not count as collectable")
+
+
 class PledgeDeclined(PledgeFact, type="pledge.PledgeDeclined.v1"):
     reason: str = Field(description="The provider's decline code, or `lease_expired`")
 
@@ -75,6 +96,28 @@ class PledgeDropped(PledgeFact, type="pledge.PledgeDropped.v1"):
 
 class PledgeRefunded(PledgeFact, type="pledge.PledgeRefunded.v1"):
     pass
+
+
+class PledgePartlyRefunded(PledgeFact, type="pledge.PledgePartlyRefunded.v1"):
+    """A part of what was captured went back; the rest stays (DOMAIN M4, Y8)."""
+
+    refunded: Money = Field(description="Given back in all so far")
+
+
+class PledgeDisputeOpened(PledgeFact, type="pledge.PledgeDisputeOpened.v1"):
+    """The backer's bank took the money back for now (DOMAIN Y9)."""
+
+    creator_id: PersonId = Field(description="Whose campaign it is, and who is told")
+    dispute_id: str
+    disputed: Money
+    reason: str
+
+
+class PledgeDisputeClosed(PledgeFact, type="pledge.PledgeDisputeClosed.v1"):
+    creator_id: PersonId
+    dispute_id: str
+    disputed: Money
+    won: bool = Field(description="True: the money is the creator's again")
 
 
 class PledgeChangeRequested(PledgeFact, type="pledge.PledgeChangeRequested.v1"):

@@ -14,17 +14,24 @@ from contracts.campaign import (
 )
 from contracts.event import Event
 from contracts.payment import (
+    PaymentActionRequired,
+    PaymentAtRisk,
     PaymentAuthorized,
     PaymentCaptured,
     PaymentCaptureFailed,
     PaymentChangeAuthorized,
     PaymentChangeDeclined,
     PaymentDeclined,
+    PaymentDisputeClosed,
+    PaymentDisputeOpened,
+    PaymentHoldRenewed,
     PaymentRefunded,
     PaymentVoided,
     PayoutSent,
 )
 from contracts.pledge import (
+    PledgeActionRequired,
+    PledgeAtRisk,
     PledgeAuthorized,
     PledgeBookClosed,
     PledgeCancelled,
@@ -34,7 +41,11 @@ from contracts.pledge import (
     PledgeChangeDropped,
     PledgeChangeRequested,
     PledgeDeclined,
+    PledgeDisputeClosed,
+    PledgeDisputeOpened,
     PledgeDropped,
+    PledgeHoldRenewed,
+    PledgePartlyRefunded,
     PledgePlaced,
     PledgeRefunded,
     PledgeVoided,
@@ -50,7 +61,10 @@ from contracts.settlement import (
 
 _PLEDGE_LIFE: tuple[type[Event], ...] = (
     PledgePlaced,
+    PledgeActionRequired,
     PledgeAuthorized,
+    PledgeHoldRenewed,
+    PledgeAtRisk,
     PledgeChanged,
     PledgeDeclined,
     PledgeCancelled,
@@ -58,7 +72,10 @@ _PLEDGE_LIFE: tuple[type[Event], ...] = (
     PledgeCaptureFailed,
     PledgeVoided,
     PledgeDropped,
+    PledgePartlyRefunded,
     PledgeRefunded,
+    PledgeDisputeOpened,
+    PledgeDisputeClosed,
 )
 _CAMPAIGN_LIFE: tuple[type[Event], ...] = (
     CampaignLaunched,
@@ -73,12 +90,17 @@ SUBSCRIPTIONS: Mapping[str, tuple[type[Event], ...]] = MappingProxyType(
         "campaign": (*_PLEDGE_LIFE, CampaignSettled),
         "pledge": (
             *_CAMPAIGN_LIFE,
+            PaymentActionRequired,
             PaymentAuthorized,
+            PaymentHoldRenewed,
+            PaymentAtRisk,
             PaymentDeclined,
             PaymentCaptured,
             PaymentCaptureFailed,
             PaymentVoided,
             PaymentRefunded,
+            PaymentDisputeOpened,
+            PaymentDisputeClosed,
             PaymentChangeAuthorized,
             PaymentChangeDeclined,
             DropRequested,

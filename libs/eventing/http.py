@@ -10,16 +10,15 @@ from time import perf_counter
 from typing import Annotated, Any, Protocol
 
 import structlog
-from fastapi import APIRouter, FastAPI, Header, Request
-from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi import APIRouter, FastAPI, Header
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 from pydantic_core import from_json
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts.ids import new_id
-from eventing import api_page, health, log, problems, telemetry, tokens
+from eventing import api_page, health, log, problems, telemetry, tokens, try_page
 from eventing.settings import ServiceSettings
 
 NESTING_MAX = 32  # Ten times what our bodies need; well below what any parser or database stumbles over.
@@ -333,24 +332,9 @@ def build_app(
     )
     for router in (*routers, health.router(checks or {}, registry)):
         app.include_router(router)
-    _add_docs(app, settings.service)
+    try_page.add(app, settings.service, settings.api_page_tokens)
     return app
 
 
 class Lifespan(Protocol):
     def __call__(self, app: FastAPI, /) -> AbstractAsyncContextManager[None]: ...
-
-
-def _add_docs(app: FastAPI, service: str) -> None:
-    openapi_url = f"/openapi/{service}.json"
-
-    async def openapi(_request: Request) -> Response:
-        return JSONResponse(app.openapi())
-
-    async def docs(_request: Request) -> Response:
-        return get_swagger_ui_html(openapi_url=openapi_url, title=app.title)
-
-    for path in ("/openapi.json", openapi_url):
-        app.add_route(path, openapi, include_in_schema=False)
-    for path in ("/docs", f"/docs/{service}"):
-        app.add_route(path, docs, include_in_schema=False)

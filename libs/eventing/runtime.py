@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from eventing.clock import DatabaseClock
 from eventing.consumer import Consumer
@@ -41,11 +42,12 @@ class Job:
 
 @dataclass
 class Runtime:
-    """What the doors of a service work with."""
+    """What the doors of a service work with. `registry` is for metrics of the service's own."""
 
     pool: Pool
     commit: GroupCommit
     clock: DatabaseClock
+    registry: CollectorRegistry
     _relay: Relay
     _consumer: Consumer
     _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
@@ -77,6 +79,7 @@ async def running(
     relay confirms what it holds.
     """
     clock = clock or DatabaseClock()
+    metrics = metrics or Metrics()
     pool = await _connect(settings, definition.source)
     broker_url = settings.broker_url.get_secret_value()
     relay = Relay(pool, definition.source, broker_url, metrics=metrics)
@@ -85,7 +88,7 @@ async def running(
     committing = asyncio.create_task(commit.run(), name="group commit")
     relaying = asyncio.create_task(relay.run(), name="relay")
     consuming = [asyncio.create_task(consumer.start(), name="consumer start")] if consume else []
-    runtime = Runtime(pool, commit, clock, relay, consumer)
+    runtime = Runtime(pool, commit, clock, metrics.registry, relay, consumer)
     try:
         yield runtime
     finally:

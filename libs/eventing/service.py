@@ -90,16 +90,7 @@ def build_cli(name: str, settings: type[S], build: Build[S], commands: Commands[
         name=name, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=f"{name} service"
     )
 
-    def run(command: Command[S]) -> None:
-        loaded = _loaded(settings)
-
-        async def told() -> None:
-            answer = await command(loaded)
-            if answer is not None:
-                typer.echo(answer)
-
-        with _explained():
-            uvloop.run(told())
+    run = runner(settings)
 
     @cli.command("serve")
     def serve_command() -> None:
@@ -114,6 +105,23 @@ def build_cli(name: str, settings: type[S], build: Build[S], commands: Commands[
     _add_history(cli, run, commands)
     cli.add_typer(_parked_cli(run, commands.parked), name="parked")
     return cli
+
+
+def runner(settings: type[S]) -> Run[S]:
+    """Runs a command with the service's settings; a service's own commands use it too."""
+
+    def run(command: Command[S]) -> None:
+        loaded = _loaded(settings)
+
+        async def told() -> None:
+            answer = await command(loaded)
+            if answer is not None:
+                typer.echo(answer)
+
+        with _explained():
+            uvloop.run(told())
+
+    return run
 
 
 def _add_history(cli: typer.Typer, run: Run[S], commands: Commands[S]) -> None:

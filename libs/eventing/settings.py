@@ -4,12 +4,13 @@
 """
 
 import importlib
+import ipaddress
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, ClassVar, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, Json, SecretStr, ValidationError, model_validator
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -88,6 +89,27 @@ class ServiceSettings(BaseSettings):
         None,
         description="OpenTelemetry collector (OTLP over HTTP); empty: traces are not exported",
     )
+    api_page_tokens: Json[dict[str, SecretStr]] = Field(
+        {},
+        validate_default=False,
+        description="For development: tokens that the API page gives to whoever opens it, as a JSON object by person; "
+        "on loopback only",
+    )
+
+    @model_validator(mode="after")
+    def _tokens_stay_on_this_machine(self) -> Self:
+        if self.api_page_tokens and not is_loopback(self.http_host):
+            reason = f"{variable(type(self), 'api_page_tokens')} gives tokens away: it goes with loopback only"
+            raise ValueError(reason)
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there; of a name other than `localhost` that is not known."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def load(settings: type[T]) -> T:

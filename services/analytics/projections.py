@@ -6,7 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from analytics import domain
-from analytics.domain import STATUS_AFTER, Measures, PledgeRow
+from analytics.domain import OTHERS, STATUS_AFTER, Measures, PledgeRow
 from contracts.campaign import (
     CampaignCancelled,
     CampaignClosed,
@@ -206,7 +206,7 @@ DEFINITION: Final = Definition(
         Projection(
             "pledges",
             (PLEDGES, SUMS),
-            dict.fromkeys(STATUS_AFTER, follow_pledge),
+            dict.fromkeys((*STATUS_AFTER, *OTHERS), follow_pledge),
             _pledge_needs,
         ),
         Projection(

@@ -33,7 +33,10 @@ class CampaignOut(BaseModel):
 
 
 class Totals(BaseModel):
-    """`pledged` counts towards the goal: held or captured. `percent` is rounded down."""
+    """`pledged` counts towards the goal: held or captured, less what was given back. `percent` is rounded down.
+
+    `at_risk`: the part of it whose hold could not be renewed. `disputes` are open; those lost are counted apart.
+    """
 
     backers: int
     pledged: Money
@@ -42,6 +45,13 @@ class Totals(BaseModel):
     placed_amount: Money
     captured: int
     captured_amount: Money
+    at_risk: int
+    at_risk_amount: Money
+    refunded_amount: Money
+    disputes: int
+    disputed_amount: Money
+    disputes_lost: int
+    lost_amount: Money
 
 
 class TierOut(BaseModel):
@@ -173,6 +183,13 @@ class _Shower:
             placed_amount=self._money(measures.placed_minor),
             captured=measures.captured,
             captured_amount=self._money(measures.captured_minor),
+            at_risk=measures.at_risk,
+            at_risk_amount=self._money(measures.at_risk_minor),
+            refunded_amount=self._money(measures.refunded_minor),
+            disputes=measures.disputes,
+            disputed_amount=self._money(measures.disputed_minor),
+            disputes_lost=measures.disputes_lost,
+            lost_amount=self._money(measures.lost_minor),
         )
 
     def tiers(

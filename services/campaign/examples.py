@@ -55,7 +55,9 @@ PAGE_EXAMPLE: Final[dict[str, Any]] = {
     **_SEEN,
     "story": "It glows for a week on one charge.",
     "launched_at": "2027-02-01T12:00:00Z",
-    "at_risk": eur(0),
+    "at_risk": eur(5_000),
+    "at_risk_backers": 2,
+    "disputes": {"open": 0, "open_amount": eur(0), "lost": 0, "lost_amount": eur(0)},
     "tiers": [TIER_EXAMPLE | {"slots_left": 420}],
     "milestones": [
         {"threshold": eur(250_000), "percent": 25, "stretch_goal": None, "crossed_at": "2027-02-03T08:15:00Z"},

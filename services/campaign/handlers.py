@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from campaign import domain_decisions as decisions
 from campaign import domain_tiers as tiers
+from campaign import domain_total
 from campaign.domain import PRIVATE_EVENTS, Campaign, Status, cross, percent_of
 from campaign.domain_commands import (
     AddTier,
@@ -21,6 +22,7 @@ from campaign.domain_commands import (
     PostUpdate,
     RemoveTier,
 )
+from campaign.domain_total import OTHERS, STANDING_AFTER, Contribution
 from campaign.domain_updates import post_update
 from campaign.pages import address, links_of
 from campaign.projections import PAGES_PROJECTION, UPDATES_PROJECTION
@@ -32,43 +34,20 @@ from campaign.tables import (
     TOTALS,
     UPDATE,
     UPDATES,
-    Contribution,
     TierClaim,
     Total,
 )
 from contracts.event import Event
-from contracts.pledge import (
-    PledgeAuthorized,
-    PledgeCancelled,
-    PledgeCaptured,
-    PledgeCaptureFailed,
-    PledgeChanged,
-    PledgeDeclined,
-    PledgeDropped,
-    PledgeFact,
-    PledgePlaced,
-    PledgeRefunded,
-    PledgeVoided,
-)
+from contracts.pledge import PledgeFact
 from contracts.settlement import CampaignSettled
 from eventing.definition import Answer, Definition, Handler
+from eventing.follow import follow
 from eventing.work import Need, Recorded, Work
 
 C = TypeVar("C")
 
-# By the newest fact about a pledge: does it count in the total (C7), does it hold a slot of its tier (P2, P5).
-_COUNTS: dict[type[PledgeFact], tuple[bool, bool]] = {
-    PledgePlaced: (False, True),
-    PledgeAuthorized: (True, True),
-    PledgeChanged: (True, True),
-    PledgeCaptured: (True, True),
-    PledgeCaptureFailed: (False, True),
-    PledgeDeclined: (False, False),
-    PledgeCancelled: (False, False),
-    PledgeVoided: (False, False),
-    PledgeDropped: (False, False),
-    PledgeRefunded: (False, False),
-}
+# What a campaign's total adds up of its pledges, beside what counts in it.
+_SUMS: Final = ("at_risk", "at_risk_minor", "disputes", "disputed_minor", "disputes_lost", "lost_minor")
 
 
 def _deciding(decide: Callable[[Campaign, C, datetime], tuple[Event, ...]]) -> Handler:
@@ -132,16 +111,13 @@ def _end(work: Work, recorded: Recorded) -> None:
 
 
 def _contribute(work: Work, recorded: Recorded) -> None:
-    """Count a pledge by its newest fact, and decide with the total locked which milestones that crosses (C6).
+    """Count a pledge, and decide with the total locked which milestones that crosses (C6).
 
-    Every fact about a pledge carries all of it, so an older one that comes late has nothing to add: the result is
-    the same in any order and under any repetition. Pledges of a campaign that is not known are counted too.
+    The result is the same in any order and under any repetition. Pledges of a campaign that is not known count too.
     """
-    before = work.get(CONTRIBUTIONS, recorded.subject)
-    if before is not None and recorded.version <= before.version:
+    before, after = follow(work, CONTRIBUTIONS, recorded, _step)
+    if after == before:
         return
-    after = _contribution(recorded)
-    work.put(CONTRIBUTIONS, after)
     _move_slots(work, before, after)
     total = _moved(work.get(TOTALS, after.campaign_id) or Total(after.campaign_id), before, after)
     work.put(TOTALS, total)
@@ -151,29 +127,21 @@ def _contribute(work: Work, recorded: Recorded) -> None:
         _record(work, after.campaign_id, cross(state, total.pledged_minor, total.backers))
 
 
+def _step(before: Contribution | None, recorded: Recorded) -> Contribution:
+    return domain_total.follow(before, recorded.event, recorded.version)
+
+
 def _moved(total: Total, before: Contribution | None, after: Contribution) -> Total:
     counted_before = before.counted_minor if before else 0
     pledged_minor = total.pledged_minor + after.counted_minor - counted_before
+    sums = {name: getattr(after, name) - (getattr(before, name) if before else 0) for name in _SUMS}
     return replace(
         total,
         version=total.version + 1,
         pledged_minor=pledged_minor,
         backers=total.backers + (after.counted_minor > 0) - (counted_before > 0),
         percent=percent_of(pledged_minor, total.goal_minor or 0),
-    )
-
-
-def _contribution(recorded: Recorded) -> Contribution:
-    fact: PledgeFact = recorded.event
-    counts, holds_slot = _COUNTS[type(fact)]
-    return Contribution(
-        pledge_id=fact.pledge_id,
-        campaign_id=fact.campaign_id,
-        tier_id=fact.tier_id,
-        counted_minor=fact.amount.amount if counts else 0,
-        slots=int(holds_slot and fact.tier_id is not None),
-        version=recorded.version,
-        backer_id=fact.backer_id,
+        **{name: getattr(total, name) + moved for name, moved in sums.items()},
     )
 
 
@@ -253,7 +221,7 @@ COMMANDS: dict[type[Any], Handler] = {
     CloseCampaign: Handler(_close, lambda command: _campaign_needs(command.campaign_id)),
 }
 REACTIONS: dict[type[Event], Handler] = {
-    **dict.fromkeys(_COUNTS, Handler(_contribute, _pledge_needs)),
+    **dict.fromkeys((*STANDING_AFTER, *OTHERS), Handler(_contribute, _pledge_needs)),
     CampaignSettled: Handler(_end, lambda recorded: _campaign_needs(recorded.subject)),
 }
 DEFINITION = Definition(

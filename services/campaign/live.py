@@ -27,7 +27,7 @@ WATCHED_MAX: Final = 1_000  # Campaigns in one look: about a millisecond of the 
 
 READ_VERSIONS: Final = "SELECT campaign_id, version FROM campaign_total WHERE campaign_id = ANY($1::uuid[])"
 HEARTBEAT: Final = b": still here\n\n"
-_MOVING: Final = ("status", "pledged", "at_risk", "backers", "percent")
+_MOVING: Final = ("status", "pledged", "at_risk", "at_risk_backers", "disputes", "backers", "percent")
 
 
 @dataclass(frozen=True)

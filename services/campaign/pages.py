@@ -16,7 +16,7 @@ from campaign.domain_decisions import draft_tag
 from campaign.examples import PAGE_EXAMPLE, PATH, TIER
 from campaign.projections import SHOWN, Shown
 from contracts.campaign import FundingModel, Policy
-from contracts.money import Money, zero
+from contracts.money import Money
 from eventing.database import Pool
 
 # One statement, so that status, total and slots are of one moment.
@@ -26,6 +26,12 @@ READ_PAGES: Final = """
            coalesce(total.pledged_minor, 0) AS pledged_minor,
            coalesce(total.backers, 0) AS backers,
            coalesce(total.updates, 0) AS updates,
+           coalesce(total.at_risk, 0) AS at_risk,
+           coalesce(total.at_risk_minor, 0) AS at_risk_minor,
+           coalesce(total.disputes, 0) AS disputes,
+           coalesce(total.disputed_minor, 0) AS disputed_minor,
+           coalesce(total.disputes_lost, 0) AS disputes_lost,
+           coalesce(total.lost_minor, 0) AS lost_minor,
            (SELECT json_object_agg(claim.tier_id, claim.slots)
             FROM tier_claim claim
             WHERE claim.campaign_id = page.campaign_id)::text AS claims
@@ -71,8 +77,17 @@ class MilestoneOnPage(BaseModel):
     crossed_at: datetime | None
 
 
+class DisputesOnPage(BaseModel):
+    """What banks took back from captured pledges (DOMAIN Y9). It stays part of `pledged`."""
+
+    open: int
+    open_amount: Money = Field(description="Taken back for now, until it is decided")
+    lost: int
+    lost_amount: Money = Field(description="Decided for the backer")
+
+
 class CampaignPage(BaseModel):
-    """A campaign as everybody sees it. `pledged` counts authorized and captured pledges (DOMAIN C7)."""
+    """A campaign as everybody sees it. `pledged` counts authorized and captured pledges, less refunds (DOMAIN C7)."""
 
     id: UUID
     creator_id: UUID
@@ -84,7 +99,9 @@ class CampaignPage(BaseModel):
     deadline: datetime
     launched_at: datetime | None
     pledged: Money
-    at_risk: Money = Field(description="The part of `pledged` whose hold was lost and is being sought anew")
+    at_risk: Money = Field(description="The part of `pledged` whose hold could not be renewed: one is being sought")
+    at_risk_backers: int = Field(description="The number of those pledges")
+    disputes: DisputesOnPage
     backers: int
     percent: int = Field(description="Of the goal, rounded down")
     tiers: list[TierOnPage]
@@ -158,7 +175,9 @@ def _page(record: Record) -> Page:
         deadline=campaign.terms.deadline.astimezone(UTC),
         launched_at=campaign.launched_at,
         pledged=Money(amount=record["pledged_minor"], currency=currency),
-        at_risk=zero(currency),  # no event puts a pledge at risk yet (DOMAIN Y4)
+        at_risk=Money(amount=record["at_risk_minor"], currency=currency),
+        at_risk_backers=record["at_risk"],
+        disputes=_disputes(record, currency),
         backers=record["backers"],
         percent=percent_of(record["pledged_minor"], campaign.terms.goal.amount),
         tiers=list(_tiers(campaign, from_json(record["claims"] or "{}"))),
@@ -175,6 +194,16 @@ def _page(record: Record) -> Page:
         open_until=campaign.terms.deadline.timestamp() if campaign.status is Status.ACTIVE else 0,
         body=body.model_dump_json().encode(),
         tag="" if campaign.launched_at else draft_tag(campaign),
+    )
+
+
+def _disputes(record: Record, currency: str) -> DisputesOnPage:
+    """A closing may overtake its opening: until that comes, none are open."""
+    return DisputesOnPage(
+        open=max(0, record["disputes"]),
+        open_amount=Money(amount=max(0, record["disputed_minor"]), currency=currency),
+        lost=record["disputes_lost"],
+        lost_amount=Money(amount=record["lost_minor"], currency=currency),
     )
 
 

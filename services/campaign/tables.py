@@ -5,22 +5,10 @@ from datetime import datetime
 from uuid import UUID
 
 from campaign.domain import Campaign, Status, evolve
+from campaign.domain_total import Contribution
 from contracts.campaign import UpdateKind, UpdatePosted
 from eventing.tables import Table
 from eventing.work import Fold
-
-
-@dataclass(frozen=True)
-class Contribution:
-    """What one pledge adds to its campaign, by the newest fact known about it."""
-
-    pledge_id: UUID
-    campaign_id: UUID
-    tier_id: UUID | None
-    counted_minor: int  # its amount while it is authorized or captured (C7), else 0
-    slots: int  # 1 while it holds a slot of its tier, else 0
-    version: int  # of the pledge's stream
-    backer_id: UUID
 
 
 @dataclass(frozen=True)
@@ -36,6 +24,12 @@ class Total:
     percent: int = 0  # of the goal, rounded down: lists are sorted by it
     listed: Status | None = None  # the campaign's status once it is launched, beside the percent for the same lists
     updates: int = 0  # how many the creator has posted
+    at_risk: int = 0  # pledges, part of `backers`
+    at_risk_minor: int = 0
+    disputes: int = 0  # open ones
+    disputed_minor: int = 0
+    disputes_lost: int = 0
+    lost_minor: int = 0
 
 
 @dataclass(frozen=True)

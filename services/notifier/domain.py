@@ -15,21 +15,27 @@ from pydantic import BaseModel, ConfigDict
 
 from contracts.campaign import CampaignLaunched, FundingModel, RewardTier
 from contracts.money import Money
-from contracts.payment import PayoutSent
+from contracts.payment import PayoutKind
 from contracts.pledge import (
+    PledgeActionRequired,
+    PledgeAtRisk,
     PledgeAuthorized,
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
     PledgeChanged,
     PledgeDeclined,
+    PledgeDisputeClosed,
+    PledgeDisputeOpened,
     PledgeDropped,
     PledgeFact,
+    PledgeHoldRenewed,
+    PledgePartlyRefunded,
     PledgePlaced,
     PledgeRefunded,
     PledgeVoided,
 )
-from contracts.settlement import CampaignSettled, Outcome
+from contracts.settlement import Outcome
 
 DEFERRALS_MAX: Final = 60  # With a pause of an hour at most: two days and a half of "try again later".
 DEFERRAL_SECONDS_MAX: Final = 3600
@@ -40,6 +46,10 @@ class Kind(StrEnum):
     PLEDGE_CONFIRMED = "pledge_confirmed"
     PLEDGE_DECLINED = "pledge_declined"
     PLEDGE_CANCELLED = "pledge_cancelled"
+    ACTION_REQUIRED = "action_required"
+    PLEDGE_AT_RISK = "pledge_at_risk"
+    PLEDGE_RECOVERED = "pledge_recovered"
+    PLEDGE_REFUNDED = "pledge_refunded"
     SLOT_OFFERED = "slot_offered"
     MILESTONE = "milestone"
     CREATOR_UPDATE = "creator_update"
@@ -48,6 +58,8 @@ class Kind(StrEnum):
     CAMPAIGN_FAILED = "campaign_failed"
     CREATOR_SETTLED = "creator_settled"
     CREATOR_PAYOUT = "creator_payout"
+    DISPUTE_OPENED = "dispute_opened"
+    DISPUTE_CLOSED = "dispute_closed"
 
 
 class Standing(StrEnum):
@@ -55,6 +67,7 @@ class Standing(StrEnum):
 
     PENDING = "pending"
     AUTHORIZED = "authorized"
+    AT_RISK = "at_risk"
     CAPTURED = "captured"
     OWING = "owing"
     VOIDED = "voided"
@@ -64,8 +77,11 @@ class Standing(StrEnum):
 STANDING_AFTER: Final[dict[type[PledgeFact], Standing]] = {
     PledgePlaced: Standing.PENDING,
     PledgeAuthorized: Standing.AUTHORIZED,
+    PledgeHoldRenewed: Standing.AUTHORIZED,
+    PledgeAtRisk: Standing.AT_RISK,
     PledgeChanged: Standing.AUTHORIZED,
     PledgeCaptured: Standing.CAPTURED,
+    PledgePartlyRefunded: Standing.CAPTURED,
     PledgeCaptureFailed: Standing.OWING,
     PledgeVoided: Standing.VOIDED,
     PledgeDeclined: Standing.ENDED,
@@ -73,13 +89,8 @@ STANDING_AFTER: Final[dict[type[PledgeFact], Standing]] = {
     PledgeDropped: Standing.ENDED,
     PledgeRefunded: Standing.ENDED,
 }
-# A confirmation is due on the hold, or on the charge where there never is a hold (keep-it-all).
-NOTICE_OF: Final[dict[type[PledgeFact], Kind]] = {
-    PledgeAuthorized: Kind.PLEDGE_CONFIRMED,
-    PledgeCaptured: Kind.PLEDGE_CONFIRMED,
-    PledgeDeclined: Kind.PLEDGE_DECLINED,
-    PledgeCancelled: Kind.PLEDGE_CANCELLED,
-}
+# These leave the pledge where it is, but for a pledge whose bank wants its backer: that one is pending.
+OTHERS: Final[tuple[type[PledgeFact], ...]] = (PledgeActionRequired, PledgeDisputeOpened, PledgeDisputeClosed)
 
 
 class Facts(BaseModel):
@@ -99,6 +110,16 @@ class Facts(BaseModel):
     payout: Money | None = None
     platform_fee: Money | None = None
     provider_fee: Money | None = None
+    refunded: Money | None = None
+    disputed: Money | None = None
+    reserve: Money | None = None
+    released: Money | None = None
+    recovered: Money | None = None
+    payout_kind: PayoutKind = PayoutKind.MAIN
+    lost: bool = False  # of a pledge at risk: nothing is held any more
+    partly: bool = False  # of a refund
+    of_change: bool = False  # the bank wants the backer for a change
+    won: bool = False  # of a dispute that is decided
 
     def json_text(self) -> str:
         return self.model_dump_json(exclude_defaults=True)
@@ -196,11 +217,11 @@ def tier(fact: RewardTier) -> Tier:
     return Tier(fact.tier_id, fact.title, fact.estimated_delivery)
 
 
-def backing(before: Backing | None, fact: PledgeFact, version: int) -> Backing:
-    """Every fact about a pledge carries all of it, so one that was overtaken has nothing to add."""
-    if before is not None and version <= before.version:
+def backing(before: Backing | None, fact: PledgeFact, version: int) -> Backing | None:
+    """Every fact with a standing carries all of the pledge, so one that was overtaken has nothing to add."""
+    standing = standing_after(fact)
+    if standing is None or (before is not None and version <= before.version):
         return before
-    charged = isinstance(fact, PledgeChanged) and fact.hold_id is None  # a change in keep-it-all
     return Backing(
         pledge_id=fact.pledge_id,
         campaign_id=fact.campaign_id,
@@ -208,36 +229,20 @@ def backing(before: Backing | None, fact: PledgeFact, version: int) -> Backing:
         tier_id=fact.tier_id,
         amount_minor=fact.amount.amount,
         currency=fact.amount.currency,
-        standing=Standing.CAPTURED if charged else STANDING_AFTER[type(fact)],
+        standing=standing,
         version=version,
     )
 
 
-def pledge_notice(fact: PledgeFact, now: datetime) -> Notice | None:
-    """What the backer is told about this fact."""
-    kind = NOTICE_OF.get(type(fact))
-    if kind is None:
-        return None
-    reason = fact.reason if isinstance(fact, PledgeDeclined | PledgeCancelled) else ""
-    facts = Facts(reason=reason).json_text()
-    return Notice(kind, fact.backer_id, fact.pledge_id, fact.campaign_id, fact.pledge_id, facts, True, now, now)
-
-
-def settled_notice(fact: CampaignSettled, now: datetime) -> Notice:
-    """What the creator is told at the end of the settlement."""
-    facts = Facts(outcome=fact.outcome, total=fact.captured.total, backers=fact.captured.count)
-    return _to_creator(Kind.CREATOR_SETTLED, fact.creator_id, fact.campaign_id, facts, now)
-
-
-def payout_notice(fact: PayoutSent, now: datetime) -> Notice:
-    facts = Facts(
-        payout=fact.amount, total=fact.captured, platform_fee=fact.platform_fee, provider_fee=fact.provider_fee
-    )
-    return _to_creator(Kind.CREATOR_PAYOUT, fact.creator_id, fact.campaign_id, facts, now)
-
-
-def _to_creator(kind: Kind, creator_id: UUID, campaign_id: UUID, facts: Facts, now: datetime) -> Notice:
-    return Notice(kind, creator_id, campaign_id, campaign_id, None, facts.json_text(), True, now, now)
+def standing_after(fact: PledgeFact) -> Standing | None:
+    """None: the pledge stays where it is."""
+    match fact:
+        case PledgeChanged(hold_id=None):  # in keep-it-all
+            return Standing.CAPTURED
+        case PledgeActionRequired(change_id=None):
+            return Standing.PENDING
+        case _:
+            return STANDING_AFTER.get(type(fact))
 
 
 def mark(kind: str, person_id: UUID, about_id: UUID) -> str:

@@ -16,10 +16,11 @@ OUTCOME_NOTICE: Final[dict[Outcome, Kind]] = {
     Outcome.PARTIALLY_FUNDED: Kind.CAMPAIGN_PARTIALLY_FUNDED,
     Outcome.FAILED: Kind.CAMPAIGN_FAILED,
 }
+_COUNTING: Final = frozenset((Standing.AUTHORIZED, Standing.AT_RISK, Standing.CAPTURED))
 # Whose pledge stands how is told. Captures and voids are done before a campaign counts as settled.
 AUDIENCE: Final[dict[Kind, frozenset[Standing]]] = {
-    Kind.MILESTONE: frozenset((Standing.AUTHORIZED, Standing.CAPTURED)),
-    Kind.CREATOR_UPDATE: frozenset((Standing.AUTHORIZED, Standing.CAPTURED)),
+    Kind.MILESTONE: _COUNTING,
+    Kind.CREATOR_UPDATE: _COUNTING,
     Kind.CAMPAIGN_FUNDED: frozenset((Standing.CAPTURED,)),
     Kind.CAMPAIGN_PARTIALLY_FUNDED: frozenset((Standing.CAPTURED,)),
     Kind.CAMPAIGN_FAILED: frozenset((Standing.VOIDED,)),

@@ -12,7 +12,7 @@ from contracts.settlement import CampaignSettled
 from eventing.definition import Answer, Definition, Handler
 from eventing.tables import Table
 from eventing.work import Need, Recorded, Work
-from notifier import domain, domain_fan_out, domain_offer
+from notifier import domain, domain_creator, domain_fan_out, domain_offer, domain_pledge
 from notifier.domain import Backing, Campaign, Contact, Notice, SetContact, Tier
 from notifier.domain_fan_out import FanOut
 
@@ -48,8 +48,10 @@ def _note_pledge(work: Work, recorded: Recorded) -> None:
     campaign = _locked_campaign(work, fact.campaign_id)
     before = work.get(BACKINGS, fact.pledge_id)
     after = domain.backing(before, fact, recorded.version)
-    _notify(work, domain.pledge_notice(fact, work.now))
-    if after != before:
+    is_newest = before is None or recorded.version > before.version
+    notice = domain_pledge.pledge_notice(fact, recorded.event_id, work.now, before=before, is_newest=is_newest)
+    _notify(work, notice)
+    if after is not None and after != before:
         work.put(BACKINGS, after)
         _notify(work, domain_fan_out.late_outcome(campaign, after, work.now))
 
@@ -67,7 +69,7 @@ def _note_outcome(work: Work, recorded: Recorded) -> None:
     campaign = _locked_campaign(work, fact.campaign_id)
     work.put(CAMPAIGNS, replace(campaign, outcome=fact.outcome))
     _fan_out(work, domain_fan_out.outcome(fact, work.now))
-    _notify(work, domain.settled_notice(fact, work.now))
+    _notify(work, domain_creator.settled_notice(fact, work.now))
 
 
 def _note_offer(work: Work, recorded: Recorded) -> None:
@@ -75,7 +77,7 @@ def _note_offer(work: Work, recorded: Recorded) -> None:
 
 
 def _note_payout(work: Work, recorded: Recorded) -> None:
-    _notify(work, domain.payout_notice(recorded.event, work.now))
+    _notify(work, domain_creator.payout_notice(recorded.event, recorded.event_id, work.now))
 
 
 def _locked_campaign(work: Work, campaign_id: UUID) -> Campaign:
@@ -105,8 +107,8 @@ def _pledge_needs(recorded: Recorded) -> Iterable[Need]:
     fact: PledgeFact = recorded.event
     yield CAMPAIGNS, (fact.campaign_id,)
     yield BACKINGS, (fact.pledge_id,)
-    if kind := domain.NOTICE_OF.get(type(fact)):
-        yield NOTICES, (kind, fact.backer_id, fact.pledge_id)
+    if notice := domain_pledge.pledge_notice(fact, recorded.event_id, recorded.time):
+        yield NOTICES, NOTICES.key_of(notice)
 
 
 def _launch_needs(recorded: Recorded) -> Iterable[Need]:
@@ -119,7 +121,7 @@ def _campaign_need(recorded: Recorded) -> Iterable[Need]:
 
 
 REACTIONS: Final[dict[type[Any], Handler]] = {
-    **dict.fromkeys(domain.STANDING_AFTER, Handler(_note_pledge, _pledge_needs)),
+    **dict.fromkeys((*domain.STANDING_AFTER, *domain.OTHERS), Handler(_note_pledge, _pledge_needs)),
     CampaignLaunched: Handler(_note_launch, _launch_needs),
     RewardTierAdded: Handler(_note_tier, lambda recorded: ((TIERS, (recorded.event.tier.tier_id,)),)),
     MilestoneCrossed: Handler(_note_milestone),

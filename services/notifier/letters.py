@@ -95,6 +95,7 @@ class Letters:
             "reward": wording.one_line(reward.title) if reward else "",
             "delivery": wording.month(reward.estimated_delivery, words) if reward else "",
             "campaign_url": f"{self.public_url}/campaigns/{due.campaign_id}",
+            "pledge_url": f"{self.public_url}/pledges/{due.pledge_id}" if due.pledge_id else "",
             "until": wording.moment(due.facts.until, words) if due.facts.until else "",
             **_said(due.facts, locale),
         }
@@ -113,6 +114,16 @@ def _said(facts: Facts, locale: Locale) -> dict[str, Any]:
         "payout": _money(facts.payout, locale),
         "platform_fee": _money(facts.platform_fee, locale),
         "provider_fee": _money(facts.provider_fee, locale),
+        "refunded": _money(facts.refunded, locale),
+        "disputed": _money(facts.disputed, locale),
+        "reserve": _money(facts.reserve, locale),
+        "released": _money(facts.released, locale),
+        "recovered": _money(facts.recovered, locale),
+        "payout_kind": facts.payout_kind.value,
+        "lost": facts.lost,
+        "partly": facts.partly,
+        "of_change": facts.of_change,
+        "won": facts.won,
     }
 
 
@@ -132,9 +143,8 @@ def _environment() -> Environment:
 
 
 def _texts(frame: Template, template: Template, facts: Mapping[str, Any]) -> dict[str, str]:
-    """Each block on its own, the notice's before the frame's: subject, greeting, body, action and footer."""
+    """Each block on its own, the notice's before the frame's: subject, greeting, body, action, url and footer."""
     context = template.new_context(dict(facts))
     blocks = {**frame.blocks, **template.blocks}
     texts = {name: "".join(block(context)) for name, block in blocks.items()}
-    lines = {name: text if name == "body" else wording.one_line(text) for name, text in texts.items()}
-    return {**lines, "url": facts["campaign_url"]}
+    return {name: text if name == "body" else wording.one_line(text) for name, text in texts.items()}

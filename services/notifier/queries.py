@@ -34,7 +34,7 @@ _LEASE: Final = """
         RETURNING notice.*
     )
     SELECT
-        n.kind, n.person_id, n.about_id, n.campaign_id, n.created_at, n.attempts,
+        n.kind, n.person_id, n.about_id, n.campaign_id, n.pledge_id, n.created_at, n.attempts,
         coalesce(fan_out.facts, n.facts) AS facts,
         contact.email, contact.name, contact.locale,
         campaign.title, campaign.model, campaign.deadline,
@@ -127,6 +127,7 @@ class Due:
     key: NoticeKey
     kind: Kind
     campaign_id: UUID
+    pledge_id: UUID | None
     facts: Facts
     created_at: datetime
     attempts: int
@@ -155,6 +156,7 @@ def _due(row: Record) -> Due:
         key=(row["kind"], row["person_id"], row["about_id"]),
         kind=Kind(row["kind"]),
         campaign_id=row["campaign_id"],
+        pledge_id=row["pledge_id"],
         facts=Facts.model_validate_json(row["facts"]),
         created_at=row["created_at"],
         attempts=row["attempts"],

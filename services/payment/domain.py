@@ -1,47 +1,46 @@
-"""The life of one pledge's payment: what is wanted of it, what was done, and which step comes next.
+"""The life of one pledge's payment: what is wanted of it, and which step comes next.
 
 The pledge's stream holds both: wishes as they came in (private events) and facts as the provider gave them. At most
 one step runs at a time (DOMAIN Y2); when it ends, `advance` says what the wishes still ask for. So wishes may
-come in any order and twice, before or after the facts they are about.
+come in any order and twice, before or after the facts they are about. What an answer means: `domain_outcomes.py`.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
+from uuid import UUID
 
 from contracts.campaign import PaymentStrategy
 from contracts.event import Event
 from contracts.ids import ChangeId, PledgeId
-from contracts.money import Money, zero
-from contracts.payment import (
-    PaymentAuthorized,
-    PaymentCaptured,
-    PaymentCaptureFailed,
-    PaymentChangeAuthorized,
-    PaymentChangeDeclined,
-    PaymentDeclined,
-    PaymentRefunded,
-    PaymentVoided,
-)
+from contracts.money import Money
+from contracts.payment import PaymentCaptureFailed, PaymentChangeDeclined, PaymentVoided
 from payment.domain_events import (
     CaptureOrdered,
     ChangeEnded,
     ChangeOrdered,
+    HoldDoubted,
     Kind,
     PaymentOrdered,
+    RefundFailed,
+    RefundOrdered,
     ReleaseOrdered,
+    RenewalDue,
     StepEnded,
     StepStarted,
     StepStopped,
 )
-from payment.domain_state import Hold, Payment, Stage, Step
-from payment.gateway import ActionRequired, Decided, Declined, Mismatch, NoEffect, Succeeded
+from payment.domain_state import Hold, Payment, Stage
 
-# What this service can do at the provider so far; a pledge that asks for another is declined, never done otherwise.
-STRATEGIES = (PaymentStrategy.HOLD, PaymentStrategy.EXTENDED_HOLD, PaymentStrategy.IMMEDIATE)
-# Of one kind: those proven to have no effect, hours apart in the end, and the holds of changes, which are few.
-ATTEMPTS_MAX = 50
-NO_HOLD = "no_hold"
-ABOVE_HOLD = "above_hold"
+# Of one kind: those proven to have no effect, hours apart in the end, renewals, and the holds of changes.
+ATTEMPTS_MAX: Final = 200
+NO_HOLD: Final = "no_hold"
+ABOVE_HOLD: Final = "above_hold"
+ABOVE_CAPTURED: Final = "above_captured"
+
+_CREATION: Final = {PaymentStrategy.IMMEDIATE: Kind.CHARGE, PaymentStrategy.SAVED_CARD: Kind.SAVE}
+
+
+# -- wishes --------------------------------------------------------------------------------------------------------
 
 
 def order(p: Payment, ordered: PaymentOrdered) -> tuple[Event, ...]:
@@ -62,6 +61,30 @@ def want_release(p: Payment, pledge_id: PledgeId, reason: str) -> tuple[Event, .
     return (ReleaseOrdered(pledge_id=pledge_id, reason=reason),)
 
 
+def want_refund(p: Payment, ordered: RefundOrdered) -> tuple[Event, ...]:
+    """A part of what was taken; more than is left by then fails by itself."""
+    return () if ordered.refund_id in p.refunds_known else (ordered,)
+
+
+def refundable(p: Payment) -> int:
+    """What can still be given back, less what is ordered already, in minor units."""
+    return p.captured - p.refunded - p.disputed - sum(one.amount.amount for one in p.refunds)
+
+
+def want_renewal(p: Payment, pledge_id: PledgeId, hold_id: str) -> tuple[Event, ...]:
+    """The current hold is to be replaced, or was lost: about another hold it is out of date."""
+    if p.renewal_due or p.hold_id != hold_id or not (p.held or p.lost) or p.release_wanted or p.card_refused:
+        return ()
+    return (RenewalDue(pledge_id=pledge_id, hold_id=hold_id),)
+
+
+def doubt(p: Payment, pledge_id: PledgeId, hold_id: str) -> tuple[Event, ...]:
+    """Somebody says that a hold has ended. What is under way will find out by itself."""
+    if p.doubted or p.running or not p.held or p.hold_id != hold_id:
+        return ()
+    return (HoldDoubted(pledge_id=pledge_id, hold_id=hold_id),)
+
+
 def order_change(p: Payment, ordered: ChangeOrdered) -> tuple[Event, ...]:
     return () if ordered.change_id in p.changes else (ordered,)
 
@@ -74,19 +97,29 @@ def end_change(p: Payment, ended: ChangeEnded) -> tuple[Event, ...]:
     return (ended,)
 
 
+# -- steps ---------------------------------------------------------------------------------------------------------
+
+
 def skip(p: Payment) -> tuple[Event, ...]:
-    """The running step was never sent and is not wanted any more (DOMAIN P8)."""
+    """The running step was never sent, or only looks, and is not wanted any more (DOMAIN P8)."""
     if not p.order or not unwanted(p):
         return ()
     return (StepEnded(pledge_id=p.order.pledge_id, reason="skipped"),)
 
 
 def unwanted(p: Payment) -> bool:
-    """A step that takes money is under way for a pledge that is to be released, or for a change that is over."""
+    """A step that takes money, or looks whether it was taken, for a pledge to be released or a change that is over.
+
+    A capture that was not sent waits while its hold is renewed: a long settlement loses no hold.
+    """
     if p.running is None or p.running.kind in {Kind.VOID, Kind.REFUND}:
         return False
     change_id = p.running.change_id
-    return p.release_wanted or (change_id is not None and p.changes[change_id].stage is Stage.OVER)
+    if change_id is not None and p.changes[change_id].stage is Stage.OVER:
+        return True
+    if p.running.kind is Kind.CAPTURE and p.renewal_due:
+        return True
+    return p.release_wanted and not p.look
 
 
 def advance(p: Payment) -> tuple[Event, ...]:
@@ -100,37 +133,45 @@ def advance(p: Payment) -> tuple[Event, ...]:
     attempt = p.started.count(wanted.kind) + 1
     if attempt > ATTEMPTS_MAX:
         return (StepStopped(pledge_id=p.order.pledge_id, reason="too_many_attempts"),)
-    return (
-        StepStarted(
-            pledge_id=p.order.pledge_id,
-            kind=wanted.kind,
-            attempt=attempt,
-            amount=wanted.amount,
-            change_id=wanted.change_id,
-            hold_id=wanted.hold_id,
-        ),
+    started = StepStarted(
+        pledge_id=p.order.pledge_id,
+        kind=wanted.kind,
+        attempt=attempt,
+        amount=wanted.amount,
+        change_id=wanted.change_id,
+        hold_id=wanted.hold_id,
+        refund_id=wanted.refund_id,
     )
+    return (started,)
 
 
 def _impossible(p: Payment, ordered: PaymentOrdered) -> tuple[Event, ...]:
-    if ordered.strategy not in STRATEGIES and not p.ended:
-        return (PaymentDeclined(**_about(ordered), reason="strategy_not_supported", hard=True),)
+    """What is wanted and cannot be done, as the fact that says so."""
+    about = {"pledge_id": ordered.pledge_id, "campaign_id": ordered.campaign_id}
+    for refund in p.refunds:
+        if refund.amount.amount > p.captured - p.refunded:
+            return (RefundFailed(pledge_id=ordered.pledge_id, refund_id=refund.refund_id, reason=ABOVE_CAPTURED),)
+    if p.release_wanted and p.lost:  # nothing is left to give back
+        return (PaymentVoided(**about, amount=_money(ordered, p.minor), hold_id=p.hold_id),)
     if p.release_wanted:
         return ()
+    return _impossible_change(p, about) or _impossible_capture(p, about)
+
+
+def _impossible_change(p: Payment, about: dict[str, UUID]) -> tuple[Event, ...]:
     if p.ended or p.captured:
         for change in _open_changes(p):
-            about = _about(ordered, change.amount)
-            return (PaymentChangeDeclined(**about, change_id=change.change_id, reason=NO_HOLD),)
-    return _impossible_capture(p, ordered)
+            return (PaymentChangeDeclined(**about, amount=change.amount, change_id=change.change_id, reason=NO_HOLD),)
+    return ()
 
 
-def _impossible_capture(p: Payment, ordered: PaymentOrdered) -> tuple[Event, ...]:
+def _impossible_capture(p: Payment, about: dict[str, UUID]) -> tuple[Event, ...]:
     if p.capture_wanted is None or p.captured or p.capture_failed or _undecided(p):
         return ()
-    if p.ended:
-        return (_capture_failed(p, ordered, NO_HOLD),)
-    if p.held and p.capture_wanted.amount > p.held:  # M5; a person finds out who asked for too much
-        return (StepStopped(pledge_id=ordered.pledge_id, reason=ABOVE_HOLD),)
+    if p.ended or (p.lost and p.card_refused):
+        return (PaymentCaptureFailed(**about, amount=p.capture_wanted, hold_id=p.hold_id, reason=NO_HOLD),)
+    if p.hold and p.capture_wanted.amount > p.hold.minor:  # M5; a person finds out who asked for too much
+        return (StepStopped(pledge_id=about["pledge_id"], reason=ABOVE_HOLD),)
     return ()
 
 
@@ -140,30 +181,78 @@ class _Wanted:
     amount: Money
     change_id: ChangeId | None = None
     hold_id: str = ""
+    refund_id: UUID | None = None
 
 
 def _next(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
-    """What is to be given back first; then what is to be taken, which waits while a change is undecided."""
+    """What is to be seen and given back first; then what is to be taken, which waits while a change is undecided."""
+    if p.look and p.awaited:
+        return _Wanted(Kind.FOLLOW, _money(ordered, p.awaited.minor), hold_id=p.awaited.hold_id)
     for hold in _released(p):
         return _Wanted(Kind.VOID, _money(ordered, hold.minor), hold_id=hold.hold_id)
-    if p.captured > p.refunded and p.release_wanted:
-        return _Wanted(Kind.REFUND, _money(ordered, p.captured - p.refunded))
-    if p.release_wanted or p.ended:
+    if (refund := _refund(p, ordered)) or p.release_wanted or p.ended:
+        return refund
+    return _look(p, ordered) or _taken(p, ordered)
+
+
+def _refund(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
+    left = p.captured - p.refunded
+    if p.release_wanted and left > 0:
+        return _Wanted(Kind.REFUND, _money(ordered, left))
+    for one in p.refunds:
+        return _Wanted(Kind.REFUND, one.amount, refund_id=one.refund_id)
+    return None
+
+
+def _look(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
+    """What the backer or somebody else may have moved is followed before anything new is taken."""
+    if p.awaited:
+        return _Wanted(Kind.FOLLOW, _money(ordered, p.awaited.minor), hold_id=p.awaited.hold_id)
+    if p.doubted and p.hold:
+        return _Wanted(Kind.FOLLOW, _money(ordered, p.hold.minor), hold_id=p.hold.hold_id)
+    for change_id, change in p.changes.items():
+        if change.stage is Stage.AWAITED and change.hold:
+            amount = _money(ordered, change.hold.minor)
+            return _Wanted(Kind.FOLLOW, amount, change_id, change.hold.hold_id)
+    return None
+
+
+def _taken(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
+    if p.captured:
         return None
     if not p.hold_id:
-        kind = Kind.CHARGE if ordered.strategy is PaymentStrategy.IMMEDIATE else Kind.AUTHORIZE
-        return _Wanted(kind, ordered.amount)
+        return _Wanted(creation_of(ordered), ordered.amount)
     for change in _open_changes(p):
-        return _Wanted(Kind.AUTHORIZE, change.amount, change_id=change.change_id)
-    return _Wanted(Kind.CAPTURE, p.capture_wanted) if p.held and p.capture_wanted and not _undecided(p) else None
+        kind = Kind.SAVE if ordered.strategy is PaymentStrategy.SAVED_CARD else Kind.AUTHORIZE
+        return _Wanted(kind, change.amount, change_id=change.change_id)
+    return None if _undecided(p) else _renewed(p, ordered) or _captured(p)
+
+
+def _renewed(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
+    """A lost hold is sought again until it is to be captured: then the card is charged instead."""
+    if not p.renewal_due or p.card_refused or (p.capture_wanted and not p.held):
+        return None
+    return _Wanted(Kind.AUTHORIZE, _money(ordered, p.minor), hold_id=p.hold_id)
+
+
+def _captured(p: Payment) -> _Wanted | None:
+    if p.capture_wanted is None:
+        return None
+    kind = Kind.CAPTURE if p.held else Kind.CHARGE  # of a saved card, or the last try where the hold was lost
+    return _Wanted(kind, p.capture_wanted, hold_id=p.hold_id)
+
+
+def creation_of(ordered: PaymentOrdered) -> Kind:
+    """What is asked of the provider when a pledge is placed (DOMAIN Y3)."""
+    return _CREATION.get(ordered.strategy, Kind.AUTHORIZE)
 
 
 def _released(p: Payment) -> tuple[Hold, ...]:
-    """Holds that are to be voided; with the pledge's release all that it has."""
+    """Holds that are to be given back: spare ones always, all of them once the pledge is to be released."""
     if not p.release_wanted:
         return p.spare
-    of_changes = tuple(c.hold for c in p.changes.values() if c.hold and c.stage is Stage.HELD)
-    return ((Hold(p.hold_id, p.held),) if p.held else ()) + p.spare + of_changes
+    of_changes = tuple(change.hold for change in p.changes.values() if change.hold)
+    return tuple(hold for hold in (p.awaited, p.hold) if hold) + p.spare + of_changes
 
 
 def _open_changes(p: Payment) -> tuple[ChangeOrdered, ...]:
@@ -175,73 +264,14 @@ def _undecided(p: Payment) -> bool:
     return any(change.stage is not Stage.OVER for change in p.changes.values())
 
 
-def counterpart(p: Payment, step: StepStarted) -> str:
-    """What an operation is about at the provider: a hold, or the payment method that one is taken on."""
+def card_of(p: Payment, step: StepStarted) -> str:
+    """The payment method that a step takes money with, or prepares to."""
     assert p.order is not None
     if step.change_id is not None:
         change = p.changes[step.change_id].ordered
         assert change is not None
         return change.payment_method
-    return step.hold_id or p.hold_id or p.order.payment_method
-
-
-def conclude(p: Payment, outcome: Decided) -> tuple[Event, ...]:
-    """The facts that the provider's answer to the running step makes."""
-    if p.running is None or p.order is None:
-        return ()
-    ordered = p.order
-    match outcome:
-        case NoEffect(reason):
-            return (StepEnded(pledge_id=ordered.pledge_id, reason=reason),)
-        case Mismatch(reason):
-            return (StepStopped(pledge_id=ordered.pledge_id, reason=reason),)
-        case ActionRequired():
-            return _refused(p, ordered, Declined("authentication_required"))
-        case Declined():
-            return _refused(p, ordered, outcome)
-        case Succeeded():
-            return (_done(p, ordered, p.running, outcome),)
-
-
-def _refused(p: Payment, ordered: PaymentOrdered, declined: Declined) -> tuple[Event, ...]:
-    assert p.running is not None
-    if p.running.change_id is not None:
-        about = _about(ordered, p.running.amount)
-        return (PaymentChangeDeclined(**about, change_id=p.running.change_id, reason=declined.code),)
-    match p.running.kind:
-        case Kind.AUTHORIZE | Kind.CHARGE:
-            return (PaymentDeclined(**_about(ordered), reason=declined.code, hard=declined.hard),)
-        case Kind.CAPTURE:
-            return (_capture_failed(p, ordered, declined.code),)
-        case _:  # money that cannot be given back needs a person
-            return (StepStopped(pledge_id=ordered.pledge_id, reason=declined.code),)
-
-
-def _done(p: Payment, ordered: PaymentOrdered, step: Step, outcome: Succeeded) -> Event:
-    about = _about(ordered, step.amount)
-    hold: dict[str, Any] = {"hold_id": outcome.reference, "capture_before": outcome.capture_before}
-    match step.kind:
-        case Kind.AUTHORIZE if step.change_id is not None:
-            return PaymentChangeAuthorized(**about, change_id=step.change_id, **hold)
-        case Kind.AUTHORIZE:
-            return PaymentAuthorized(**about, **hold)
-        case Kind.CHARGE | Kind.CAPTURE:
-            fee = outcome.fee or zero(ordered.amount.currency)
-            return PaymentCaptured(**about, hold_id=p.hold_id or outcome.reference, provider_fee=fee)
-        case Kind.VOID:
-            return PaymentVoided(**about, hold_id=step.hold_id or p.hold_id)
-        case _:
-            return PaymentRefunded(**about, hold_id=p.hold_id)
-
-
-def _capture_failed(p: Payment, ordered: PaymentOrdered, reason: str) -> PaymentCaptureFailed:
-    amount = p.capture_wanted or ordered.amount
-    return PaymentCaptureFailed(**_about(ordered, amount), hold_id=p.hold_id, reason=reason)
-
-
-def _about(ordered: PaymentOrdered, amount: Money | None = None) -> dict[str, Any]:
-    amount = ordered.amount if amount is None else amount
-    return {"pledge_id": ordered.pledge_id, "campaign_id": ordered.campaign_id, "amount": amount}
+    return p.payment_method
 
 
 def _money(ordered: PaymentOrdered, minor: int) -> Money:

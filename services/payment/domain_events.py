@@ -7,7 +7,7 @@ from pydantic import Field
 
 from contracts.campaign import PaymentStrategy
 from contracts.event import Event
-from contracts.ids import CampaignId, ChangeId, PledgeId
+from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId
 from contracts.money import Money
 
 
@@ -16,9 +16,11 @@ class Kind(StrEnum):
 
     AUTHORIZE = "authorize"
     CHARGE = "charge"
+    SAVE = "save"  # a card for a later charge
     CAPTURE = "capture"
     VOID = "void"
     REFUND = "refund"
+    FOLLOW = "follow"  # look at what the provider has until it is decided: moves nothing
     PAYOUT = "payout"  # about a campaign, see domain_payout
 
 
@@ -37,6 +39,7 @@ class PaymentOrdered(_Private, type="payment.PaymentOrdered.v1"):
     amount: Money
     payment_method: str
     strategy: PaymentStrategy
+    backer_id: PersonId | None = None
 
 
 class CaptureOrdered(_Private, type="payment.CaptureOrdered.v1"):
@@ -47,6 +50,46 @@ class ReleaseOrdered(_Private, type="payment.ReleaseOrdered.v1"):
     """Nothing of this pledge may stay held or taken: void what is held, refund what was taken."""
 
     reason: str
+
+
+class RefundOrdered(_Private, type="payment.RefundOrdered.v1"):
+    """A part or all of what was taken is to be given back (DOMAIN Y8)."""
+
+    refund_id: UUID
+    amount: Money
+    reason: str
+
+
+class RefundFailed(_Private, type="payment.RefundFailed.v1"):
+    """The provider does not give it back; a person has a case."""
+
+    refund_id: UUID
+    reason: str
+
+
+class RenewalDue(_Private, type="payment.RenewalDue.v1"):
+    """The current hold is to be replaced by a new one before it lapses, or was lost (DOMAIN Y3, Y4)."""
+
+    hold_id: str
+
+
+class RenewalFailed(_Private, type="payment.RenewalFailed.v1"):
+    """One more try that took no hold, while the pledge is at risk already."""
+
+    reason: str
+    hard: bool = Field(description="Never again with this card")
+
+
+class HoldDoubted(_Private, type="payment.HoldDoubted.v1"):
+    """Somebody says that the current hold has ended: look."""
+
+    hold_id: str
+
+
+class ActionEnded(_Private, type="payment.ActionEnded.v1"):
+    """What waited for the backer at the bank was cancelled: no hold came of it."""
+
+    hold_id: str
 
 
 class ChangeOrdered(_Private, type="payment.ChangeOrdered.v1"):
@@ -71,7 +114,8 @@ class StepStarted(_Private, type="payment.StepStarted.v1"):
     attempt: int = Field(ge=1, description="Counts the operations of this kind for this pledge")
     amount: Money
     change_id: ChangeId | None = Field(default=None, description="The change that a hold is taken for")
-    hold_id: str = Field(default="", description="The hold that is voided")
+    hold_id: str = Field(default="", description="The hold that is voided, followed, or replaced by a new one")
+    refund_id: UUID | None = Field(default=None, description="The refund that was ordered; None: all that is left")
 
 
 class StepEnded(_Private, type="payment.StepEnded.v1"):
@@ -90,6 +134,12 @@ PRIVATE_EVENTS = (
     PaymentOrdered,
     CaptureOrdered,
     ReleaseOrdered,
+    RefundOrdered,
+    RefundFailed,
+    RenewalDue,
+    RenewalFailed,
+    HoldDoubted,
+    ActionEnded,
     ChangeOrdered,
     ChangeEnded,
     StepStarted,

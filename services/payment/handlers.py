@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import assert_never
+from datetime import timedelta
 from uuid import UUID
 
 from contracts.campaign import CampaignLaunched
-from contracts.event import Event
-from contracts.ids import CampaignId, PersonId
+from contracts.ids import PledgeId
 from contracts.pledge import (
     PledgeCancelled,
     PledgeChanged,
@@ -18,32 +16,46 @@ from contracts.pledge import (
     PledgePlaced,
 )
 from contracts.settlement import CaptureRequested, PayoutRequested, VoidRequested
+from eventing.database import Connection
 from eventing.definition import Answer, Definition, Handler
-from eventing.work import Fold, Need, Recorded, Work
-from payment import domain, domain_events, domain_payout, domain_state, ledger, queries, tables
-from payment.domain_events import ChangeEnded, ChangeOrdered, Kind, StepStarted
-from payment.domain_payout import Books, Payout
-from payment.domain_state import Payment
-from payment.gateway import ActionRequired, Decided, Declined, Mismatch, NoEffect, Succeeded
+from eventing.work import Need, Recorded, Work
+from payment import (
+    cases,
+    domain,
+    domain_events,
+    domain_outcomes,
+    domain_payout_events,
+    handlers_cases,
+    handlers_payout,
+    ledger,
+    queries,
+    tables,
+    webhooks,
+)
+from payment import handlers_steps as steps
+from payment.cases import CaseKind
+from payment.domain_events import ChangeEnded, ChangeOrdered, Kind, RefundFailed
+from payment.gateway import ActionRequired, Decided, Mismatch, NoEffect, Succeeded, describe
+from payment.handlers_payout import CheckPayout
 from payment.tables import (
     CAMPAIGNS,
     OPERATIONS,
+    PAYERS,
     PAYOUTS,
+    RENEWALS,
     WEBHOOKS,
     CampaignRow,
     OperationRow,
-    PayoutRow,
-    PayoutState,
+    PayerRow,
     State,
     WebhookRow,
 )
-
-PAYMENT = Fold(domain_state.evolve)
-PAYOUT = Fold(domain_payout.evolve)
+from payment.webhooks import KeepWebhook
 
 # How long after an attempt that was proven to have had no effect the next one starts, by its number.
 NEXT_ATTEMPT_SECONDS = (0, 1, 5, 30, 60, 300, 1_800, 3_600)
-PAYOUT_DOUBT_SECONDS = 5  # A payout in doubt waits for facts that are on their way.
+RENEWAL_AGAIN = timedelta(hours=1)  # Should a renewal not come to an end that plans the next.
+WEBHOOK_GRACE = timedelta(seconds=5)  # Our own API answer is usually recorded by then, which needs no call.
 
 
 # -- commands of this service's own jobs ---------------------------------------------------------------------------
@@ -62,25 +74,38 @@ class Decide:
 
 @dataclass(frozen=True)
 class PutOff:
-    """A leased operation is undecided: try again after `seconds`."""
+    """A leased operation is undecided: try again after `seconds`. Not `sent`: as if it had never been leased."""
 
     operation_id: UUID
     token: UUID
     outcome: str
     seconds: float
+    sent: bool = True
 
 
 @dataclass(frozen=True)
-class CheckPayout:
-    campaign_id: UUID
+class KeepCustomer:
+    """The provider's customer of a pledge, made for a leased operation that is not sent yet."""
+
+    operation_id: UUID
+    pledge_id: UUID
+    token: UUID
+    customer_id: str
 
 
 @dataclass(frozen=True)
-class KeepWebhook:
-    event_id: str
-    type: str
-    object_id: str
-    created_at: datetime
+class RenewHold:
+    """The timer's: a pledge's current hold seems to be due (DOMAIN Y3)."""
+
+    pledge_id: PledgeId
+
+
+@dataclass(frozen=True)
+class CheckHold:
+    """Somebody says that a hold has ended: look at it, if it is the current one of its pledge (DOMAIN Y4)."""
+
+    pledge_id: PledgeId
+    hold_id: str
 
 
 @dataclass(frozen=True)
@@ -88,6 +113,13 @@ class NoteReference:
     """An undecided operation has left this object at the provider; work on it now."""
 
     operation_id: UUID
+    reference: str
+
+
+@dataclass(frozen=True)
+class Touched:
+    """Something happened to an object at the provider that one of our operations knows."""
+
     reference: str
 
 
@@ -109,15 +141,18 @@ def on_placed(work: Work, recorded: Recorded) -> None:
         amount=event.amount,
         payment_method=event.payment_method,
         strategy=event.strategy,
+        backer_id=event.backer_id,
     )
-    _wish(work, event.pledge_id, domain.order(_payment(work, event.pledge_id), ordered))
+    if work.get(PAYERS, event.pledge_id) is None:
+        work.put(PAYERS, PayerRow(event.pledge_id, event.campaign_id, event.backer_id))
+    steps.wish(work, event.pledge_id, domain.order(steps.payment_of(work, event.pledge_id), ordered))
 
 
 def on_released(work: Work, recorded: Recorded) -> None:
     event: PledgeCancelled | PledgeDeclined | VoidRequested = recorded.event
     reason = event.type if isinstance(event, VoidRequested) else event.reason
-    payment = _payment(work, event.pledge_id)
-    _wish(work, event.pledge_id, domain.want_release(payment, event.pledge_id, reason))
+    payment = steps.payment_of(work, event.pledge_id)
+    steps.wish(work, event.pledge_id, domain.want_release(payment, event.pledge_id, reason))
 
 
 def on_change_requested(work: Work, recorded: Recorded) -> None:
@@ -128,89 +163,20 @@ def on_change_requested(work: Work, recorded: Recorded) -> None:
         amount=event.new_amount,
         payment_method=event.payment_method,
     )
-    _wish(work, event.pledge_id, domain.order_change(_payment(work, event.pledge_id), ordered))
+    steps.wish(work, event.pledge_id, domain.order_change(steps.payment_of(work, event.pledge_id), ordered))
 
 
 def on_change_ended(work: Work, recorded: Recorded) -> None:
     event: PledgeChanged | PledgeChangeDropped = recorded.event
     accepted = isinstance(event, PledgeChanged)
     ended = ChangeEnded(pledge_id=event.pledge_id, change_id=event.change_id, accepted=accepted)
-    _wish(work, event.pledge_id, domain.end_change(_payment(work, event.pledge_id), ended))
+    steps.wish(work, event.pledge_id, domain.end_change(steps.payment_of(work, event.pledge_id), ended))
 
 
 def on_capture_requested(work: Work, recorded: Recorded) -> None:
     event: CaptureRequested = recorded.event
-    payment = _payment(work, event.pledge_id)
-    _wish(work, event.pledge_id, domain.want_capture(payment, event.pledge_id, event.amount))
-
-
-def on_payout_requested(work: Work, recorded: Recorded) -> None:
-    event: PayoutRequested = recorded.event
-    if work.get(PAYOUTS, event.campaign_id) is not None:
-        return
-    row = PayoutRow(
-        campaign_id=event.campaign_id,
-        creator_id=event.creator_id,
-        captured=event.captured.amount,
-        currency=event.captured.currency,
-        platform_fee_bps=event.platform_fee_bps,
-        state=PayoutState.WAITING,
-        doubt="",
-        due_at=work.now,
-    )
-    work.put(PAYOUTS, row)
-
-
-def _payment(work: Work, pledge_id: UUID) -> Payment:
-    return work.stream(PAYMENT, pledge_id).state or domain_state.NOTHING
-
-
-def _wish(work: Work, pledge_id: UUID, events: tuple[Event, ...]) -> None:
-    if not events:
-        return
-    work.append(PAYMENT, pledge_id, *events)
-    _skip_unsent(work, pledge_id)
-    _advance(work, pledge_id, delay_seconds=0)
-
-
-def _skip_unsent(work: Work, pledge_id: UUID) -> None:
-    """A step that is not wanted any more and was never sent is not sent (DOMAIN P8)."""
-    payment = _payment(work, pledge_id)
-    if not domain.unwanted(payment):
-        return
-    assert payment.running is not None
-    row = work.get(OPERATIONS, tables.operation_id_of(pledge_id, payment.running.kind, payment.running.attempt))
-    assert row is not None, "a running step has its operation"
-    if row.state is State.WAITING and row.sends == 0:
-        work.put(OPERATIONS, replace(row, state=State.SKIPPED, outcome="skipped", decided_at=work.now))
-        work.append(PAYMENT, pledge_id, *domain.skip(payment))
-
-
-def _advance(work: Work, pledge_id: UUID, delay_seconds: float) -> None:
-    """Record what follows from the state, and write down the operation of a step that it starts."""
-    while events := domain.advance(_payment(work, pledge_id)):
-        work.append(PAYMENT, pledge_id, *events)
-        for event in events:
-            if isinstance(event, StepStarted):
-                _write_down(work, event, delay_seconds)
-
-
-def _write_down(work: Work, step: StepStarted, delay_seconds: float) -> None:
-    payment = _payment(work, step.pledge_id)
-    assert payment.order is not None, "a step follows from an order"
-    row = OperationRow(
-        operation_id=tables.operation_id_of(step.pledge_id, step.kind, step.attempt),
-        subject_id=step.pledge_id,
-        campaign_id=payment.order.campaign_id,
-        kind=step.kind,
-        attempt=step.attempt,
-        amount=step.amount.amount,
-        currency=step.amount.currency,
-        counterpart=domain.counterpart(payment, step),
-        due_at=work.now + timedelta(seconds=delay_seconds),
-        created_at=work.now,
-    )
-    work.insert(OPERATIONS, row)
+    payment = steps.payment_of(work, event.pledge_id)
+    steps.wish(work, event.pledge_id, domain.want_capture(payment, event.pledge_id, event.amount))
 
 
 # -- outcomes ------------------------------------------------------------------------------------------------------
@@ -221,48 +187,53 @@ def decide(work: Work, command: Decide) -> Answer:
     row = _leased(work, command.operation_id, command.token)
     if row is None:
         return {"recorded": False}
+    outcome = command.outcome
     delay = NEXT_ATTEMPT_SECONDS[min(row.attempt, len(NEXT_ATTEMPT_SECONDS)) - 1]
-    stopped = _conclude_payout(work, row, command, delay) if row.kind is Kind.PAYOUT else _conclude(work, row, command)
-    reference = command.outcome.reference if isinstance(command.outcome, Succeeded | ActionRequired) else row.reference
+    payout = row.kind is Kind.PAYOUT
+    if payout:
+        stopped = handlers_payout.conclude_payout(work, row, outcome, describe(outcome), delay)
+    else:
+        stopped = _conclude(work, row, outcome)
     ended = replace(
         row,
         state=State.STOPPED if stopped else State.DONE,
-        outcome=describe(command.outcome),
-        reference=reference,
+        outcome=describe(outcome),
+        reference=outcome.reference if isinstance(outcome, Succeeded | ActionRequired) else row.reference,
         lease_token=None,
         lease_until=None,
         decided_at=work.now,
     )
     work.put(OPERATIONS, ended)
-    if row.kind is not Kind.PAYOUT:
-        _advance(work, row.subject_id, delay if isinstance(command.outcome, NoEffect) else 0)
+    if stopped:
+        _open_case(work, row, outcome)
+    if not payout:
+        steps.advance(work, row.subject_id, delay if isinstance(outcome, NoEffect) else 0)
     return {"recorded": True, "stopped": stopped}
 
 
-def _conclude(work: Work, row: OperationRow, command: Decide) -> bool:
-    """Whether the payment stopped for a person to look at."""
-    before = _payment(work, row.subject_id)
-    facts = domain.conclude(before, command.outcome)
-    work.append(PAYMENT, row.subject_id, *facts)
+def _open_case(work: Work, row: OperationRow, outcome: Decided) -> None:
+    """A person looks at what stopped (DOMAIN Y6)."""
+    kind = CaseKind.MISMATCH if isinstance(outcome, Mismatch) else CaseKind.STOPPED
+    cases.open_case(
+        work,
+        kind,
+        str(row.operation_id),
+        f"{row.kind} of {row.amount} {row.currency}: {describe(outcome)}",
+        campaign_id=row.campaign_id,
+        pledge_id=None if row.kind is Kind.PAYOUT else row.subject_id,
+        operation_id=row.operation_id,
+    )
+
+
+def _conclude(work: Work, row: OperationRow, outcome: Decided) -> bool:
+    """Whether a person has to look: the payment stopped, or a refund was not given."""
+    before = steps.payment_of(work, row.subject_id)
+    facts = domain_outcomes.conclude(before, outcome)
+    steps.record(work, row.subject_id, *facts)
     for fact in facts:
         ledger.book(work, row.operation_id, fact, before.held)
-    return _payment(work, row.subject_id).stopped
-
-
-def _conclude_payout(work: Work, row: OperationRow, command: Decide, delay_seconds: float) -> bool:
-    before = work.stream(PAYOUT, row.subject_id).state or Payout()
-    facts = domain_payout.conclude(before, command.outcome)
-    work.append(PAYOUT, row.subject_id, *facts)
-    for fact in facts:
-        ledger.book(work, row.operation_id, fact, held=0)
-    after = work.stream(PAYOUT, row.subject_id).state or Payout()
-    if not (after.sent or after.stopped):
-        payout = work.get(PAYOUTS, row.subject_id)
-        assert payout is not None, "an operation of a payout has its row"
-        due = work.now + timedelta(seconds=max(delay_seconds, PAYOUT_DOUBT_SECONDS))
-        again = replace(payout, state=PayoutState.WAITING, doubt=describe(command.outcome), due_at=due)
-        work.put(PAYOUTS, again)
-    return after.stopped
+    failed = any(isinstance(fact, RefundFailed) for fact in facts)
+    return failed or steps.payment_of(work, row.subject_id).stopped
 
 
 def put_off(work: Work, command: PutOff) -> Answer:
@@ -271,8 +242,26 @@ def put_off(work: Work, command: PutOff) -> Answer:
         return {"recorded": False}
     due = work.now + timedelta(seconds=command.seconds)
     waiting = replace(row, state=State.WAITING, outcome=command.outcome, due_at=due, lease_token=None, lease_until=None)
+    if not command.sent:
+        sends = row.sends - 1
+        waiting = replace(waiting, sends=sends, first_sent_at=row.first_sent_at if sends else None)
     work.put(OPERATIONS, waiting)
+    if row.kind is Kind.FOLLOW:  # what was wished while it looked may make looking pointless
+        steps.skip_unwanted(work, row.subject_id)
+        steps.advance(work, row.subject_id, delay_seconds=0)
     return {"recorded": True}
+
+
+def keep_customer(work: Work, command: KeepCustomer) -> Answer:
+    """The first one counts. Without the lease none is kept: another worker has made one under the same key."""
+    row, payer = _leased(work, command.operation_id, command.token), work.get(PAYERS, command.pledge_id)
+    if row is None:
+        return {"customer": None}
+    payer = payer or PayerRow(command.pledge_id, row.campaign_id, None)
+    customer = payer.customer_id or command.customer_id
+    work.put(PAYERS, replace(payer, customer_id=customer))
+    work.put(OPERATIONS, replace(row, customer=customer))
+    return {"customer": customer}
 
 
 def _leased(work: Work, operation_id: UUID, token: UUID) -> OperationRow | None:
@@ -280,78 +269,49 @@ def _leased(work: Work, operation_id: UUID, token: UUID) -> OperationRow | None:
     return row if row is not None and row.state is State.LEASED and row.lease_token == token else None
 
 
-def describe(outcome: Decided) -> str:
-    match outcome:
-        case Succeeded():
-            return "succeeded"
-        case Declined(code, hard):
-            return f"declined ({'hard' if hard else 'soft'}): {code}"
-        case ActionRequired():
-            return "action required"
-        case NoEffect(reason):
-            return f"no effect: {reason}"
-        case Mismatch(reason):
-            return f"mismatch: {reason}"
-        case _:
-            assert_never(outcome)
+# -- holds ---------------------------------------------------------------------------------------------------------
 
 
-# -- payout --------------------------------------------------------------------------------------------------------
+def renew_hold(work: Work, command: RenewHold) -> Answer:
+    """Replace the current hold by a new one; one that should have lapsed by now is looked at first."""
+    row = work.get(RENEWALS, command.pledge_id)
+    if row is None or row.due_at > work.now:
+        return {}
+    work.put(RENEWALS, replace(row, due_at=work.now + RENEWAL_AGAIN))
+    payment = steps.payment_of(work, command.pledge_id)
+    lapsed = row.capture_before is not None and row.capture_before <= work.now
+    doubts = domain.doubt(payment, command.pledge_id, row.hold_id) if lapsed else ()
+    steps.wish(work, command.pledge_id, doubts + domain.want_renewal(payment, command.pledge_id, row.hold_id))
+    return {}
 
 
-def check_payout(work: Work, command: CheckPayout) -> Answer:
-    """Start a campaign's payout if the ledger agrees with what settlement asked for; else wait and say why."""
-    row = work.get(PAYOUTS, command.campaign_id)
-    if row is None or row.state is not PayoutState.WAITING:
-        return {"started": False, "doubt": ""}
-    known = work.get(CAMPAIGNS, command.campaign_id)
-    campaign = domain_payout.Campaign(PersonId(known.creator_id), known.platform_fee_bps) if known else None
-    wanted = domain_payout.Wanted(
-        campaign_id=CampaignId(row.campaign_id),
-        creator_id=PersonId(row.creator_id),
-        captured=row.captured,
-        platform_fee_bps=row.platform_fee_bps,
-        currency=row.currency,
-    )
-    books: Books = work.read.get(row.currency, Books(0, 0))
-    doubt = domain_payout.doubt(wanted, campaign, books)
-    if doubt:
-        due = work.now + timedelta(seconds=PAYOUT_DOUBT_SECONDS)
-        work.put(PAYOUTS, replace(row, doubt=doubt, due_at=due))
-        return {"started": False, "doubt": doubt}
-    work.put(PAYOUTS, replace(row, state=PayoutState.STARTED, doubt=""))
-    _start_payout(work, wanted, books)
-    return {"started": True, "doubt": ""}
-
-
-def _start_payout(work: Work, wanted: domain_payout.Wanted, books: Books) -> None:
-    payout = work.stream(PAYOUT, wanted.campaign_id).state or Payout()
-    for event in domain_payout.start(payout, wanted, books):
-        work.append(PAYOUT, wanted.campaign_id, event)
-        if isinstance(event, domain_payout.PayoutStarted):
-            row = OperationRow(
-                operation_id=tables.operation_id_of(wanted.campaign_id, Kind.PAYOUT, event.attempt),
-                subject_id=wanted.campaign_id,
-                campaign_id=wanted.campaign_id,
-                kind=Kind.PAYOUT,
-                attempt=event.attempt,
-                amount=event.amount.amount,
-                currency=event.amount.currency,
-                counterpart=str(wanted.creator_id),
-                due_at=work.now,
-                created_at=work.now,
-            )
-            work.insert(OPERATIONS, row)
+def check_hold(work: Work, command: CheckHold) -> Answer:
+    payment = steps.payment_of(work, command.pledge_id)
+    steps.wish(work, command.pledge_id, domain.doubt(payment, command.pledge_id, command.hold_id))
+    return {}
 
 
 # -- webhooks ------------------------------------------------------------------------------------------------------
 
 
 def keep_webhook(work: Work, command: KeepWebhook) -> Answer:
-    if work.get(WEBHOOKS, command.event_id) is None:
-        row = WebhookRow(command.event_id, command.type, command.object_id, command.created_at, work.now, None)
-        work.put(WEBHOOKS, row)
-    return {}
+    """Keep an event once. One that is not ours is done with, and a person is told of it, once."""
+    if work.get(WEBHOOKS, command.event_id) is not None:
+        return {"kept": False}
+    row = WebhookRow(
+        event_id=command.event_id,
+        type=command.type,
+        object_id=command.object_id,
+        created_at=command.created_at,
+        received_at=work.now,
+        due_at=work.now + WEBHOOK_GRACE,
+        note=command.note,
+        worked_at=work.now if command.note in webhooks.FOREIGN else None,
+    )
+    work.put(WEBHOOKS, row)
+    if why := webhooks.FOREIGN.get(command.note):
+        cases.open_case(work, CaseKind.FOREIGN_EVENT, command.note, f"{why} The first was {command.event_id}.")
+    return {"kept": True}
 
 
 def note_reference(work: Work, command: NoteReference) -> Answer:
@@ -363,11 +323,39 @@ def note_reference(work: Work, command: NoteReference) -> Answer:
     return {"noted": True}
 
 
+async def operations_of(connection: Connection, command: Touched) -> list[tuple[UUID, UUID]]:
+    """Operation and subject of those that know the object: first the undecided, then the latest."""
+    rows = await connection.fetch(_OPERATIONS_OF, command.reference)
+    return [(row["operation_id"], row["subject_id"]) for row in rows]
+
+
+_OPERATIONS_OF = """
+    SELECT operation_id, subject_id
+      FROM operation
+     WHERE reference = $1
+     ORDER BY decided_at IS NULL DESC, created_at DESC
+"""
+
+
+def touched(work: Work, command: Touched) -> Answer:
+    """What waits for the object is asked for now; a hold that somebody else has ended is looked at."""
+    if not work.read:
+        return {"known": False}
+    operation_id, pledge_id = work.read[0]
+    row = work.get(OPERATIONS, operation_id)
+    if row is not None and row.state is State.WAITING:
+        work.put(OPERATIONS, replace(row, due_at=work.now))
+    elif row is not None and row.decided_at is not None and row.kind is not Kind.PAYOUT:
+        payment = steps.payment_of(work, pledge_id)
+        steps.wish(work, pledge_id, domain.doubt(payment, PledgeId(pledge_id), command.reference))
+    return {"known": True}
+
+
 # -- what each of them touches -------------------------------------------------------------------------------------
 
 
 def _pledge(recorded: Recorded) -> Iterable[Need]:
-    return ((PAYMENT, recorded.subject),)
+    return steps.needs(recorded.subject)
 
 
 def _campaign(recorded: Recorded) -> Iterable[Need]:
@@ -377,23 +365,26 @@ def _campaign(recorded: Recorded) -> Iterable[Need]:
 def _decided(command: Decide) -> Iterable[Need]:
     yield OPERATIONS, (command.operation_id,)
     if command.kind is Kind.PAYOUT:
-        yield PAYOUT, command.subject_id
+        yield handlers_payout.PAYOUT, command.subject_id
         yield PAYOUTS, (command.subject_id,)
     else:
-        yield PAYMENT, command.subject_id
+        yield from steps.needs(command.subject_id)
 
 
-def _operation(command: PutOff | NoteReference) -> Iterable[Need]:
-    return ((OPERATIONS, (command.operation_id,)),)
+def _operation(command: PutOff | NoteReference | KeepCustomer) -> Iterable[Need]:
+    yield OPERATIONS, (command.operation_id,)
+    if isinstance(command, KeepCustomer):
+        yield PAYERS, (command.pledge_id,)
 
 
-def _payout(command: CheckPayout) -> Iterable[Need]:
-    key = (command.campaign_id,)
-    return (PAYOUTS, key), (CAMPAIGNS, key), (PAYOUT, command.campaign_id)
+def _hold(command: RenewHold | CheckHold) -> Iterable[Need]:
+    return steps.needs(command.pledge_id)
 
 
 def _webhook(command: KeepWebhook) -> Iterable[Need]:
-    return ((WEBHOOKS, (command.event_id,)),)
+    yield WEBHOOKS, (command.event_id,)
+    if command.note in webhooks.FOREIGN:
+        yield cases.CASES, (cases.case_id_of(CaseKind.FOREIGN_EVENT, command.note),)
 
 
 DEFINITION = Definition(
@@ -401,9 +392,14 @@ DEFINITION = Definition(
     commands={
         Decide: Handler(decide, _decided),
         PutOff: Handler(put_off, _operation),
-        CheckPayout: Handler(check_payout, _payout, queries.books_of),
+        KeepCustomer: Handler(keep_customer, _operation),
+        RenewHold: Handler(renew_hold, _hold),
+        CheckHold: Handler(check_hold, _hold),
+        CheckPayout: Handler(handlers_payout.check_payout, handlers_payout.needs_of_check, queries.books_of),
         KeepWebhook: Handler(keep_webhook, _webhook),
         NoteReference: Handler(note_reference, _operation),
+        Touched: Handler(touched, read=operations_of),
+        **handlers_cases.COMMANDS,
     },
     reactions={
         CampaignLaunched: Handler(on_launched, _campaign),
@@ -415,8 +411,8 @@ DEFINITION = Definition(
         PledgeChangeDropped: Handler(on_change_ended, _pledge),
         VoidRequested: Handler(on_released, _pledge),
         CaptureRequested: Handler(on_capture_requested, _pledge),
-        PayoutRequested: Handler(on_payout_requested, _campaign),
+        PayoutRequested: Handler(handlers_payout.on_payout_requested, _campaign),
     },
     tables=tables.TABLES,
-    private_events=(*domain_events.PRIVATE_EVENTS, *domain_payout.PRIVATE_EVENTS),
+    private_events=(*domain_events.PRIVATE_EVENTS, *domain_payout_events.PRIVATE_EVENTS),
 )

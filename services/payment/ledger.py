@@ -9,10 +9,14 @@
 | provider_fees | fees that the provider kept and the campaign has not borne yet | debit |
 | platform_fees | what the platform earned | credit |
 | refunds | given back to backers | debit |
+| disputes | taken back by backers' banks and not given back, with the provider's fee for it | debit |
+| reserve | kept back from the main payout for disputes to come | credit |
 | payouts | sent to creators | debit |
+| creator_debts | paid for the creator's other campaigns; a credit: paid by them. Zero per creator | debit |
 
-A debit is positive, a credit negative. A campaign's captured sum is `campaign_payable` and `refunds` together, up to
-its payout; after it, `campaign_payable + refunds + payouts` is zero.
+A debit is positive, a credit negative. What a campaign's creator still gets is what `campaign_payable`,
+`provider_fees`, `refunds`, `disputes`, `payouts` and `creator_debts` sum to, less the platform's fee: right after a
+payout it is zero, and a debit then is what the creator owes.
 """
 
 from dataclasses import dataclass
@@ -26,6 +30,8 @@ from contracts.payment import (
     PaymentCaptured,
     PaymentCaptureFailed,
     PaymentChangeAuthorized,
+    PaymentDisputeClosed,
+    PaymentDisputeOpened,
     PaymentFact,
     PaymentRefunded,
     PaymentVoided,
@@ -33,6 +39,7 @@ from contracts.payment import (
 )
 from eventing.tables import Table
 from eventing.work import Work
+from payment.domain_payout_events import DebtRecovered, ReserveReleased
 
 
 class Account(StrEnum):
@@ -43,7 +50,10 @@ class Account(StrEnum):
     PROVIDER_FEES = "provider_fees"
     PLATFORM_FEES = "platform_fees"
     REFUNDS = "refunds"
+    DISPUTES = "disputes"
+    RESERVE = "reserve"
     PAYOUTS = "payouts"
+    CREATOR_DEBTS = "creator_debts"
 
 
 @dataclass(frozen=True)
@@ -93,14 +103,31 @@ def lines_of(event: Event, held: int) -> Lines:  # noqa: PLR0911 - one a kind of
             return _moved(Account.HOLD_PROMISES, Account.HOLDS, held)
         case PaymentRefunded():
             return _moved(Account.REFUNDS, Account.PROVIDER_RECEIVABLE, event.amount.amount)
-        case PayoutSent():
-            return (
-                _moved(Account.CAMPAIGN_PAYABLE, Account.PLATFORM_FEES, event.platform_fee.amount)
-                + _moved(Account.CAMPAIGN_PAYABLE, Account.PROVIDER_FEES, event.provider_fee.amount)
-                + _moved(Account.PAYOUTS, Account.PROVIDER_RECEIVABLE, event.amount.amount)
-            )
+        case PaymentDisputeOpened() | PaymentDisputeClosed():
+            return _disputed(event)
+        case PayoutSent() | ReserveReleased():
+            return _paid_out(event)
         case _:
             return ()
+
+
+def _disputed(event: PaymentDisputeOpened | PaymentDisputeClosed) -> Lines:
+    """A lost dispute stays as it was booked when it opened."""
+    if isinstance(event, PaymentDisputeOpened):
+        return _moved(Account.DISPUTES, Account.PROVIDER_RECEIVABLE, event.amount.amount + event.fee.amount)
+    back = event.amount.amount + event.fee_returned.amount if event.won else 0
+    return _moved(Account.PROVIDER_RECEIVABLE, Account.DISPUTES, back)
+
+
+def _paid_out(event: PayoutSent | ReserveReleased) -> Lines:
+    if isinstance(event, ReserveReleased):
+        return _moved(Account.RESERVE, Account.CAMPAIGN_PAYABLE, event.amount.amount)
+    return (
+        _moved(Account.CAMPAIGN_PAYABLE, Account.PLATFORM_FEES, event.platform_fee.amount)
+        + _moved(Account.CAMPAIGN_PAYABLE, Account.PROVIDER_FEES, event.provider_fee.amount)
+        + _moved(Account.CAMPAIGN_PAYABLE, Account.RESERVE, event.reserve.amount if event.reserve else 0)
+        + _moved(Account.PAYOUTS, Account.PROVIDER_RECEIVABLE, event.amount.amount)
+    )
 
 
 def _moved(debit: Account, credit: Account, amount: int) -> Lines:
@@ -112,9 +139,17 @@ def book(work: Work, operation_id: UUID, event: Event, held: int) -> None:
     lines = lines_of(event, held)
     if not lines:
         return
-    assert isinstance(event, PaymentFact | PayoutSent)
-    pledge_id = None if isinstance(event, PayoutSent) else event.pledge_id
+    assert isinstance(event, PaymentFact | PayoutSent | ReserveReleased)
+    pledge_id = event.pledge_id if isinstance(event, PaymentFact) else None
     work.insert(POSTINGS, PostingRow(operation_id, event.campaign_id, pledge_id, event.type, work.now))
     for number, (account, amount) in enumerate(lines, start=1):
         row = EntryRow(operation_id, number, event.campaign_id, account, amount, event.amount.currency)
         work.insert(ENTRIES, row)
+
+
+def book_recovery(work: Work, posting_id: UUID, event: DebtRecovered) -> None:
+    """One posting in the books of two campaigns: the one pays what the creator owes from the other."""
+    work.insert(POSTINGS, PostingRow(posting_id, event.campaign_id, None, event.type, work.now))
+    minor, currency = event.amount.amount, event.amount.currency
+    for line, (campaign_id, amount) in enumerate(((event.campaign_id, minor), (event.debtor_id, -minor)), start=1):
+        work.insert(ENTRIES, EntryRow(posting_id, line, campaign_id, Account.CREATOR_DEBTS, amount, currency))

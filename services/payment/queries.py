@@ -8,7 +8,7 @@ from uuid import UUID
 
 from eventing.database import Connection, Pool
 from payment.domain_events import Kind
-from payment.domain_payout import Books
+from payment.domain_payout import Totals
 from payment.ledger import Account
 from payment.tables import State
 
@@ -18,6 +18,17 @@ _BALANCES = """
      WHERE campaign_id = $1
      GROUP BY currency, account
      ORDER BY currency, account
+"""
+
+_BOOKS = """
+    SELECT campaign_id, account,
+           sum(amount)::bigint AS balance,
+           coalesce(sum(amount) FILTER (WHERE amount > 0), 0)::bigint AS debits
+      FROM entry
+     WHERE currency = $3
+       AND (campaign_id = $1
+            OR campaign_id IN (SELECT campaign_id FROM payout WHERE creator_id = $2 AND currency = $3 AND sent > 0))
+     GROUP BY campaign_id, account
 """
 
 _OPERATIONS_BY_STATE = """
@@ -62,9 +73,15 @@ class Undecided:
     created_at: datetime
 
 
-class AboutCampaign(Protocol):
+class AboutPayout(Protocol):
     @property
     def campaign_id(self) -> UUID: ...
+
+    @property
+    def creator_id(self) -> UUID: ...
+
+    @property
+    def currency(self) -> str: ...
 
 
 async def balances(connection: Connection, campaign_id: UUID) -> list[Balance]:
@@ -72,16 +89,35 @@ async def balances(connection: Connection, campaign_id: UUID) -> list[Balance]:
     return [Balance(row["currency"], Account(row["account"]), row["balance"]) for row in rows]
 
 
-async def books_of(connection: Connection, command: AboutCampaign) -> Mapping[str, Books]:
-    """What the ledger says about a campaign, by currency, for its payout."""
-    captured: dict[str, int] = {}
-    fees: dict[str, int] = {}
-    for balance in await balances(connection, command.campaign_id):
-        if balance.account in {Account.CAMPAIGN_PAYABLE, Account.REFUNDS}:
-            captured[balance.currency] = captured.get(balance.currency, 0) - balance.amount
-        elif balance.account is Account.PROVIDER_FEES:
-            fees[balance.currency] = balance.amount
-    return {currency: Books(minor, fees.get(currency, 0)) for currency, minor in captured.items()}
+async def books_of(connection: Connection, command: AboutPayout) -> Mapping[UUID, Totals]:
+    """What the ledger says of a campaign and of the creator's others that have been paid out, in one currency."""
+    accounts: dict[UUID, dict[str, tuple[int, int]]] = {}
+    for row in await connection.fetch(_BOOKS, command.campaign_id, command.creator_id, command.currency):
+        accounts.setdefault(row["campaign_id"], {})[row["account"]] = (row["balance"], row["debits"])
+    return {campaign_id: totals_of(found) for campaign_id, found in accounts.items()}
+
+
+def totals_of(accounts: Mapping[str, tuple[int, int]]) -> Totals:
+    """By account its balance and the sum of its debits. See `payment.ledger` for what each account holds.
+
+    The payable account has lost what payouts have settled of fees and kept back, so that is added again.
+    """
+
+    def balance(account: Account) -> int:
+        return accounts.get(account, (0, 0))[0]
+
+    fees_unborne, fees = accounts.get(Account.PROVIDER_FEES, (0, 0))
+    platform_fees, reserve = -balance(Account.PLATFORM_FEES), -balance(Account.RESERVE)
+    return Totals(
+        captured=-balance(Account.CAMPAIGN_PAYABLE) + platform_fees + fees - fees_unborne + reserve,
+        refunded=balance(Account.REFUNDS),
+        disputed=balance(Account.DISPUTES),
+        provider_fees=fees,
+        platform_fees=platform_fees,
+        reserve=reserve,
+        paid=balance(Account.PAYOUTS),
+        recovered=balance(Account.CREATOR_DEBTS),
+    )
 
 
 async def creator_of(pool: Pool, campaign_id: UUID) -> UUID | None:

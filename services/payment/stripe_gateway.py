@@ -4,61 +4,49 @@ Whatever an answer does not say clearly is Unknown, never a failure. No retries 
 Answers are read as the JSON that they are: the SDK's objects of the same cost a third of the service's whole work.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeAlias, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
 import stripe
-from stripe.params import (
-    PaymentIntentCaptureParams,
-    PaymentIntentCreateParams,
-    PaymentIntentListParams,
-    PaymentIntentRetrieveParams,
-    RefundCreateParams,
-    RefundListParams,
-    TransferCreateParams,
-    TransferListParams,
-)
 
-from contracts.money import Money
+from payment import stripe_disputes, stripe_events, stripe_movements
+from payment import stripe_reading as reading
+from payment.domain_state import SAVED_CARD
 from payment.gateway import (
-    ActionRequired,
+    Card,
     Contention,
     Declined,
     LookupFailedError,
-    Mismatch,
+    Movement,
+    NextAction,
     NoEffect,
     Outcome,
     Request,
     Succeeded,
     Throttled,
+    Undecided,
     Unknown,
 )
-from payment.stripe_money import UnsupportedAmountError, from_stripe, to_stripe
+from payment.gateway_found import RefundsFound, SeenDispute
+from payment.stripe_money import UnsupportedAmountError, to_stripe
+from payment.stripe_reading import Thing
 
 API_VERSION: Final = "2026-05-27.dahlia"  # Pinned: an account's default may change under us.
-CLOCK_SECONDS: Final = 300  # Our clock and Stripe's differ by less.
 PAGE: Final = 100  # Stripe's largest.
-PAGES_MAX: Final = 20  # What was created in a few minutes; more than this is not looked through.
-
-# https://docs.stripe.com/declines/codes: the issuer does not want to see the card again.
-_HARD: Final = frozenset(
-    ("lost_card", "stolen_card", "fraudulent", "pickup_card", "restricted_card", "merchant_blacklist",
-     "revocation_of_all_authorizations", "revocation_of_authorization", "stop_payment_order")
-)  # fmt: skip
-_NEVER_AGAIN: Final = frozenset(("03", "21"))  # Mastercard's advice; Visa's comes as `do_not_try_again`.
+PAGES_MAX: Final = 20  # A pledge has far fewer payments than fit in these.
+EXPAND: Final = "latest_charge.balance_transaction"
 
 T = TypeVar("T")
-Thing: TypeAlias = Mapping[str, Any]  # one of Stripe's objects; a field that must be there and is not makes it Unknown
 
 
 class StripeProvider:
     """Implements `payment.gateway.Provider`. `close()` it when done."""
 
     def __init__(
-        self, api_key: str, base: str | None, timeout_seconds: float, http_client: stripe.AIOHTTPClient | None = None
+        self, api_key: str, base: str | None, timeout_seconds: float, http_client: stripe.HTTPClient | None = None
     ) -> None:
         self._http = http_client or stripe.AIOHTTPClient(timeout=timeout_seconds)
         self._client = stripe.StripeClient(
@@ -72,57 +60,96 @@ class StripeProvider:
     async def close(self) -> None:
         await self._http.close_async()  # type: ignore[no-untyped-call]  # the SDK
 
-    async def authorize(self, request: Request, payment_method: str) -> Outcome:
-        return await self._create(request, payment_method, "manual")
+    # -- what takes money, or prepares to ------------------------------------------------------------------------
 
-    async def charge(self, request: Request, payment_method: str) -> Outcome:
-        return await self._create(request, payment_method, "automatic")
+    async def create_customer(self, request: Request) -> str | Undecided:
+        """A refusal of so plain a call is nobody's decline: it is asked again."""
+        call = self._post("/v1/customers", request.key, {"metadata": _metadata(request)})
+        outcome = await _asked(call, lambda customer: Succeeded(customer["id"]))
+        match outcome:
+            case Succeeded(reference):
+                return reference
+            case Throttled() | Contention() | Unknown():
+                return outcome
+            case _:
+                return Unknown(f"no customer: {outcome}")
 
-    async def _create(self, request: Request, payment_method: str, capture_method: str) -> Outcome:
+    async def authorize(self, request: Request, card: Card) -> Outcome:
+        return await self._create(request, card, "manual")
+
+    async def charge(self, request: Request, card: Card) -> Outcome:
+        return await self._create(request, card, "automatic")
+
+    async def _create(self, request: Request, card: Card, capture_method: str) -> Outcome:
         try:
             amount, currency = to_stripe(request.amount)
         except UnsupportedAmountError:
             return Declined("amount_not_supported", hard=True)
-        params: PaymentIntentCreateParams = {
+        params: dict[str, Any] = {
             "amount": amount,
             "currency": currency,
-            "capture_method": "manual" if capture_method == "manual" else "automatic",
-            "confirm": True,
-            "error_on_requires_action": True,  # nobody is at hand yet to bring the backer to the bank's page
-            "payment_method": payment_method,
-            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-            "metadata": _metadata(request),
+            "capture_method": capture_method,
             "transfer_group": str(request.campaign_id),
-            "expand": ["latest_charge.balance_transaction"],
+            "expand": [EXPAND],
+            **_with_card(request, card),
         }
+        if card.off_session:
+            params["off_session"] = True
+        elif capture_method == "manual":
+            params["setup_future_usage"] = "off_session"  # the hold is renewed when its owner is not there
+        if card.extended and capture_method == "manual":
+            params["payment_method_options"] = {"card": {"request_extended_authorization": "if_available"}}
         call = self._post("/v1/payment_intents", request.key, params)
-        return await _asked(call, lambda intent: _payment(request, intent), self._refused)
+        return await _asked(call, lambda intent: reading.payment(request, intent), _refused)
+
+    async def save(self, request: Request, card: Card) -> Outcome:
+        params = {"usage": "off_session", **_with_card(request, card)}
+        call = self._post("/v1/setup_intents", request.key, params)
+        return await _asked(call, lambda setup: reading.saved(request, setup), _refused)
+
+    # -- what comes after ----------------------------------------------------------------------------------------
 
     async def capture(self, request: Request, hold_id: str) -> Outcome:
         amount, _ = to_stripe(request.amount)
-        params: PaymentIntentCaptureParams = {
-            "amount_to_capture": amount,
-            "metadata": _metadata(request),
-            "expand": ["latest_charge.balance_transaction"],
-        }
+        params = {"amount_to_capture": amount, "metadata": _metadata(request), "expand": [EXPAND]}
         call = self._post(f"{_path(hold_id)}/capture", request.key, params)
         return await _asked(
-            call, lambda intent: _capture(request, intent), lambda _: self.find_capture(request, hold_id)
+            call, lambda intent: reading.capture(request, intent), lambda _: self.find_capture(request, hold_id)
         )
 
     async def void(self, request: Request, hold_id: str) -> Outcome:
+        if hold_id.startswith(SAVED_CARD):
+            return await _asked(self._forget(request, hold_id), lambda forgotten: forgotten)
         call = self._post(f"{_path(hold_id)}/cancel", request.key, {})
-        return await _asked(call, lambda intent: _void(request, intent), lambda _: self.find_void(request, hold_id))
+        return await _asked(
+            call, lambda intent: reading.void(request, intent), lambda _: self.find_void(request, hold_id)
+        )
+
+    async def _forget(self, request: Request, setup_id: str) -> Outcome:
+        """Cancel what the bank still waits for; detach a card that is kept."""
+        setup = await self._get(_path(setup_id), {})
+        known = reading.saved(request, setup, any_attempt=True)
+        if isinstance(known, Succeeded):
+            method = f"/v1/payment_methods/{quote(known.payment_method, safe='')}"
+            if (await self._get(method, {}))["customer"] is not None:
+                await self._post(f"{method}/detach", request.key, {})
+            return Succeeded(setup_id)
+        if setup["status"] == "canceled":
+            return Succeeded(setup_id)
+        await self._post(f"{_path(setup_id)}/cancel", request.key, {})
+        return Succeeded(setup_id)
 
     async def refund(self, request: Request, hold_id: str) -> Outcome:
         amount, _ = to_stripe(request.amount)
-        params: RefundCreateParams = {"payment_intent": hold_id, "amount": amount, "metadata": _metadata(request)}
+        params = {"payment_intent": hold_id, "amount": amount, "metadata": _metadata(request)}
         call = self._post("/v1/refunds", request.key, params)
-        return await _asked(call, lambda refund: _refund(request, refund), lambda _: self.find_refund(request, hold_id))
+        return await _asked(
+            call, lambda refund: reading.refund(request, refund), lambda _: self.find_refund(request, hold_id)
+        )
 
     async def transfer(self, request: Request, destination: str) -> Outcome:
         amount, currency = to_stripe(request.amount)
-        params: TransferCreateParams = {
+        params = {
             "amount": amount,
             "currency": currency,
             "destination": destination,
@@ -130,73 +157,115 @@ class StripeProvider:
             "transfer_group": str(request.campaign_id),
         }
         call = self._post("/v1/transfers", request.key, params)
-        return await _asked(call, lambda transfer: _transfer(request, transfer), _no_effect)
+        return await _asked(call, lambda transfer: reading.transfer(request, transfer), _no_effect)
 
-    async def find_payment(self, request: Request, since: datetime, reference: str | None) -> Outcome:
-        if reference is not None:
-            return await _asked(self._intent(reference), lambda intent: _payment(request, intent))
-        return await _asked(self._search(request, since), lambda found: found)
+    # -- reading back --------------------------------------------------------------------------------------------
 
-    async def _search(self, request: Request, since: datetime) -> Outcome:
-        """Look for the operation's id among all payments since it was first sent."""
-        earliest = int((since - timedelta(seconds=CLOCK_SECONDS)).timestamp())
-        after = ""
+    async def find_payment(self, request: Request, customer: str) -> Outcome:
+        return await _asked(self._search("/v1/payment_intents", request, customer, reading.payment), lambda it: it)
+
+    async def find_saved(self, request: Request, customer: str) -> Outcome:
+        return await _asked(self._search("/v1/setup_intents", request, customer, reading.saved), lambda it: it)
+
+    async def _search(
+        self, path: str, request: Request, customer: str, read: Callable[[Request, Thing], Outcome]
+    ) -> Outcome:
+        """Look for the operation's id among all that the pledge's customer has."""
+        expand = [f"data.{EXPAND}"] if path.endswith("payment_intents") else []
+        after: dict[str, str] = {}
         for _ in range(PAGES_MAX):
-            params: PaymentIntentListParams = {
-                "created": {"gte": earliest},
-                "limit": PAGE,
-                "expand": ["data.latest_charge.balance_transaction"],
-                **({"starting_after": after} if after else {}),
-            }
-            page = await self._get("/v1/payment_intents", params)
-            for intent in page["data"]:
-                if _operation(intent) == str(request.operation_id):
-                    return _payment(request, intent)
+            page = await self._get(path, {"customer": customer, "limit": PAGE, "expand": expand, **after})
+            for thing in page["data"]:
+                if reading.operation_of(thing) == str(request.operation_id):
+                    return read(request, thing)
             if not page["has_more"]:
                 return NoEffect("the provider has no such payment")
-            after = page["data"][-1]["id"]
+            after = {"starting_after": page["data"][-1]["id"]}
         return Unknown("too many payments to look through")
 
+    async def follow(self, request: Request, reference: str) -> Outcome:
+        read = reading.saved if reference.startswith(SAVED_CARD) else reading.payment
+        return await _asked(self._fetch(reference), lambda thing: read(request, thing, any_attempt=True))
+
+    async def next_action(self, reference: str) -> NextAction | None:
+        try:
+            return reading.next_action(await self._fetch(reference))
+        except Exception as error:
+            raise LookupFailedError(repr(error)) from error
+
     async def find_capture(self, request: Request, hold_id: str) -> Outcome:
-        return await _asked(self._intent(hold_id), lambda intent: _capture(request, intent, any_attempt=True))
+        return await _asked(self._fetch(hold_id), lambda intent: reading.capture(request, intent, any_attempt=True))
 
     async def find_void(self, request: Request, hold_id: str) -> Outcome:
-        return await _asked(self._intent(hold_id), lambda intent: _void(request, intent))
+        """Forgetting a saved card looks before it acts, so asking again is reading back."""
+        if hold_id.startswith(SAVED_CARD):
+            return await self.void(request, hold_id)
+        return await _asked(self._fetch(hold_id), lambda intent: reading.void(request, intent))
 
     async def find_refund(self, request: Request, hold_id: str) -> Outcome:
         """Any attempt of ours counts: one that was overtaken by its successor has given the money back as well."""
 
         def ours(refunds: Thing) -> Outcome:
             for refund in refunds["data"]:
-                if refund["metadata"].get("pledge_id") == str(request.pledge_id):
-                    return _refund(request, refund, any_attempt=True)
+                about = refund["metadata"]
+                if (about.get("pledge_id"), about.get("purpose", "")) == (str(request.pledge_id), request.purpose):
+                    return reading.refund(request, refund, any_attempt=True)
             return NoEffect("the provider has no such refund")
 
-        params: RefundListParams = {"payment_intent": hold_id, "limit": PAGE}
-        return await _asked(self._get("/v1/refunds", params), ours)
+        return await _asked(self._get("/v1/refunds", {"payment_intent": hold_id, "limit": PAGE}), ours)
 
     async def find_transfer(self, request: Request) -> Outcome:
         def ours(transfers: Thing) -> Outcome:
             for transfer in transfers["data"]:
-                if _operation(transfer) == str(request.operation_id):
-                    return _transfer(request, transfer)
+                if reading.operation_of(transfer) == str(request.operation_id):
+                    return reading.transfer(request, transfer)
             return NoEffect("the provider has no such transfer")
 
-        params: TransferListParams = {"transfer_group": str(request.campaign_id), "limit": PAGE}
+        params = {"transfer_group": str(request.campaign_id), "limit": PAGE}
         return await _asked(self._get("/v1/transfers", params), ours)
+
+    async def reverse(self, request: Request, transfer_id: str) -> Outcome:
+        amount, _ = to_stripe(request.amount)
+        params = {"amount": amount, "metadata": _metadata(request)}
+        call = self._post(_reversals(transfer_id), request.key, params)
+        return await _asked(call, lambda reversal: reading.transfer(request, reversal), _no_effect)
+
+    async def find_reversal(self, request: Request, transfer_id: str) -> Outcome:
+        def ours(reversals: Thing) -> Outcome:
+            for reversal in reversals["data"]:
+                if reading.operation_of(reversal) == str(request.operation_id):
+                    return reading.transfer(request, reversal)
+            return NoEffect("the provider has no such reversal")
+
+        params = {"limit": PAGE}
+        return await _asked(self._get(_reversals(transfer_id), params), ours)
+
+    async def refunds_of(self, object_id: str) -> RefundsFound | None:
+        return await _looked_up(stripe_disputes.refunds_of(self._get, object_id))
+
+    async def dispute(self, dispute_id: str) -> SeenDispute | None:
+        return await _looked_up(stripe_disputes.dispute(self._get, dispute_id))
 
     async def operation_of(self, reference: str) -> UUID | None:
         try:
-            operation = _operation(await self._intent(reference))
+            operation = reading.operation_of(await self._fetch(reference))
             return UUID(operation) if operation else None
         except Exception as error:
             if isinstance(error, stripe.InvalidRequestError | ValueError):
                 return None  # not one of ours
             raise LookupFailedError(repr(error)) from error
 
-    async def _intent(self, intent_id: str) -> Thing:
-        params: PaymentIntentRetrieveParams = {"expand": ["latest_charge.balance_transaction"]}
-        return await self._get(_path(intent_id), params)
+    def movements(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Movement]]:
+        return stripe_movements.pages(self._get, since, until)
+
+    async def events(self, since: datetime, after: str) -> stripe_events.EventPage:
+        return await stripe_events.page(self._get, since, after)
+
+    # -- the wire ------------------------------------------------------------------------------------------------
+
+    async def _fetch(self, reference: str) -> Thing:
+        expand = [] if reference.startswith(SAVED_CARD) else [EXPAND]
+        return await self._get(_path(reference), {"expand": expand} if expand else {})
 
     async def _post(self, path: str, key: str, params: Thing) -> Thing:
         return _answered(await self._client.raw_request_async("post", path, idempotency_key=key, **params))
@@ -204,13 +273,44 @@ class StripeProvider:
     async def _get(self, path: str, params: Thing) -> Thing:
         return _answered(await self._client.raw_request_async("get", path, **params))
 
-    async def _refused(self, error: stripe.InvalidRequestError) -> Outcome:
-        """A new payment that Stripe does not even try, such as with a payment method that does not exist."""
-        return Declined(error.code or "invalid_request", hard=True)
+
+def _with_card(request: Request, card: Card) -> dict[str, Any]:
+    return {
+        "confirm": True,
+        "customer": card.customer,
+        "payment_method": card.payment_method,
+        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+        "metadata": _metadata(request),
+    }
 
 
-def _path(intent_id: str) -> str:
-    return f"/v1/payment_intents/{quote(intent_id, safe='')}"
+def _path(reference: str) -> str:
+    kind = "setup_intents" if reference.startswith(SAVED_CARD) else "payment_intents"
+    return f"/v1/{kind}/{quote(reference, safe='')}"
+
+
+def _metadata(request: Request) -> dict[str, str]:
+    pledge = {} if request.pledge_id is None else {"pledge_id": str(request.pledge_id)}
+    purpose = {"purpose": request.purpose} if request.purpose else {}
+    return {"campaign_id": str(request.campaign_id), "operation_id": str(request.operation_id), **pledge, **purpose}
+
+
+def _reversals(transfer_id: str) -> str:
+    return f"/v1/transfers/{quote(transfer_id, safe='')}/reversals"
+
+
+async def _looked_up(found: Awaitable[T | None]) -> T | None:
+    """None for an object that Stripe does not have.
+
+    Raises:
+        LookupFailedError: It did not say, or said what nobody can read.
+    """
+    try:
+        return await found
+    except Exception as error:
+        if isinstance(error, stripe.InvalidRequestError) and error.http_status == 404:
+            return None
+        raise LookupFailedError(repr(error)) from error
 
 
 def _answered(response: Any) -> Thing:
@@ -218,6 +318,11 @@ def _answered(response: Any) -> Thing:
     if not isinstance(response.data, dict):
         raise TypeError("not an object")
     return response.data
+
+
+async def _refused(error: stripe.InvalidRequestError) -> Outcome:
+    """A new payment that Stripe does not even try, such as with a payment method that does not exist."""
+    return Declined(error.code or "invalid_request", hard=True)
 
 
 async def _no_effect(error: stripe.InvalidRequestError) -> Outcome:
@@ -232,149 +337,9 @@ async def _asked(
     """The outcome of a call. `refused` answers for a 400: whether it had an effect depends on what was asked."""
     try:
         return read(await call)
-    except stripe.CardError as error:
-        return _declined(error)
-    except stripe.RateLimitError as error:
-        locked = _field(error.error, "code") == "lock_timeout"  # the SDK leaves its own `code` empty here
-        return Contention() if locked else Throttled()
     except stripe.InvalidRequestError as error:
         return Unknown(f"refused: {error.code}") if refused is None else await refused(error)
     except stripe.StripeError as error:
-        return Contention() if error.http_status == 409 else Unknown(f"{type(error).__name__} {error.http_status}")
+        return reading.failure(error)
     except Exception as error:  # noqa: BLE001 - the SDK breaks in many ways on an answer that it does not expect
         return Unknown(type(error).__name__)
-
-
-def _declined(error: stripe.CardError) -> Declined:
-    said = error.error
-    code = _field(said, "decline_code") or error.code or "card_declined"
-    hard = (
-        code in _HARD
-        or _field(said, "advice_code") == "do_not_try_again"
-        or _field(said, "network_advice_code") in _NEVER_AGAIN
-    )
-    if error.code == "authentication_required":
-        code, hard = error.code, False
-    return Declined(code, hard=hard)
-
-
-def _metadata(request: Request) -> dict[str, str]:
-    pledge = {} if request.pledge_id is None else {"pledge_id": str(request.pledge_id)}
-    return {"campaign_id": str(request.campaign_id), "operation_id": str(request.operation_id), **pledge}
-
-
-def _field(error: object, name: str) -> str | None:
-    """A field of an error that Stripe may leave out."""
-    found = getattr(error, name, None)
-    return found if isinstance(found, str) else None
-
-
-def _operation(thing: Thing) -> str | None:
-    found = thing["metadata"].get("operation_id")
-    return found if isinstance(found, str) else None
-
-
-def _mismatch(request: Request, thing: Thing, amount: int, *, any_attempt: bool = False) -> Mismatch | None:
-    """Every answer is checked against what was asked (DOMAIN Y2). `any_attempt`: of this pledge is enough."""
-    asked, currency = to_stripe(request.amount)
-    if (amount, thing["currency"]) != (asked, currency):
-        return Mismatch(f"{thing['id']} is about {amount} {thing['currency']}, not {asked} {currency}")
-    name, expected = ("pledge_id", request.pledge_id) if any_attempt else ("operation_id", request.operation_id)
-    if thing["metadata"].get(name) != str(expected):
-        return Mismatch(f"{thing['id']} has another {name}")
-    return None
-
-
-def _payment(request: Request, intent: Thing) -> Outcome:  # noqa: PLR0911 - one a status
-    """A hold or a charge."""
-    if wrong := _mismatch(request, intent, intent["amount"]):
-        return wrong
-    match intent["status"]:
-        case "requires_capture":
-            return Succeeded(intent["id"], capture_before=_capture_before(intent))
-        case "succeeded" if intent["capture_method"] == "manual":
-            return Mismatch(f"{intent['id']} was captured by somebody else")
-        case "succeeded":
-            return _taken(request, intent)
-        case "requires_action":
-            return ActionRequired(intent["id"])
-        case "requires_payment_method" | "canceled":
-            return Declined(_failure(intent) or intent["status"])
-        case status:
-            return Unknown(str(status))
-
-
-def _failure(intent: Thing) -> str | None:
-    error = intent.get("last_payment_error") or {}
-    return error.get("decline_code") or error.get("code")
-
-
-def _capture(request: Request, intent: Thing, *, any_attempt: bool = False) -> Outcome:
-    match intent["status"]:
-        case "succeeded":
-            wrong = _mismatch(request, intent, intent["amount_received"], any_attempt=any_attempt)
-            return wrong or _taken(request, intent)
-        case "requires_capture":
-            return NoEffect("still held")
-        case "canceled":
-            return Declined("hold_expired", hard=True)
-        case "requires_payment_method":
-            return Declined(_failure(intent) or "capture_failed")
-        case status:
-            return Unknown(str(status))
-
-
-def _void(request: Request, intent: Thing) -> Outcome:
-    """Cancelling takes no metadata: the hold itself is what the answer is checked against."""
-    if intent["metadata"].get("pledge_id") != str(request.pledge_id):
-        return Mismatch(f"{intent['id']} belongs to another pledge")
-    match intent["status"]:
-        case "canceled":
-            return Succeeded(intent["id"])
-        case "succeeded":
-            return Mismatch(f"{intent['id']} was captured")
-        case "processing":
-            return Unknown("processing")
-        case _:
-            return NoEffect("still held")
-
-
-def _refund(request: Request, refund: Thing, *, any_attempt: bool = False) -> Outcome:
-    if wrong := _mismatch(request, refund, refund["amount"], any_attempt=any_attempt):
-        return wrong
-    match refund["status"]:
-        case "succeeded" | "pending":  # pending: the bank has not confirmed; Stripe tells when it fails (DOMAIN Y8)
-            return Succeeded(refund["id"])
-        case "failed" | "canceled":
-            return Declined(refund.get("failure_reason") or "refund_failed")
-        case status:
-            return Unknown(str(status))
-
-
-def _transfer(request: Request, transfer: Thing) -> Outcome:
-    return _mismatch(request, transfer, transfer["amount"]) or Succeeded(transfer["id"])
-
-
-def _expanded(thing: Thing, name: str) -> Thing | None:
-    """The object under a name, if there is one and Stripe sent it whole and not its id."""
-    found = thing.get(name)
-    return found if isinstance(found, dict) else None
-
-
-def _taken(request: Request, intent: Thing) -> Outcome:
-    """A charge or a capture, with the fee that Stripe kept."""
-    charge = _expanded(intent, "latest_charge")
-    movement = charge and _expanded(charge, "balance_transaction")
-    if not movement:
-        return Unknown("its fee is not known yet")
-    fee: Money = from_stripe(movement["fee"], movement["currency"])
-    if fee.currency != request.amount.currency:
-        return Mismatch(f"{intent['id']}: the fee is in {fee.currency}")
-    return Succeeded(intent["id"], fee=fee)
-
-
-def _capture_before(intent: Thing) -> datetime | None:
-    charge = _expanded(intent, "latest_charge") or {}
-    card = (charge.get("payment_method_details") or {}).get("card") or {}
-    until = card.get("capture_before")
-    return datetime.fromtimestamp(until, UTC) if isinstance(until, int) else None

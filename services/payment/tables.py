@@ -7,7 +7,8 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from eventing.tables import Table
-from payment import ledger
+from payment import cases, ledger
+from payment.budget import Lane
 from payment.domain_events import Kind
 
 
@@ -26,7 +27,8 @@ class OperationRow:
     """Something asked of the provider (DOMAIN Y1): written down, committed, sent, its outcome recorded.
 
     `subject_id` is the pledge, or the campaign of a payout. `counterpart` is the payment method, the hold or the
-    account that it is about. `reference` is the provider's object, as soon as anybody has told us.
+    account that it is about. `reference` is the provider's object, as soon as anybody has told us. `customer` is the
+    provider's, whose list of payments says what became of this one. `purpose` tells the refunds of a pledge apart.
     """
 
     operation_id: UUID
@@ -47,6 +49,12 @@ class OperationRow:
     lease_token: UUID | None = None
     lease_until: datetime | None = None
     decided_at: datetime | None = None
+    customer: str | None = None
+    off_session: bool = False  # the backer is not there
+    extended: bool = False  # asks for the provider's longer hold
+    purpose: str = ""
+    lane: Lane = Lane.CHECKOUT
+    act_by: datetime | None = None  # of a renewal: the end of the hold that it replaces
 
     @property
     def key(self) -> str:
@@ -62,6 +70,14 @@ def operation_id_of(subject_id: UUID, kind: Kind, attempt: int) -> UUID:
     return uuid5(_OPERATIONS, f"{subject_id}:{kind}:{attempt}")
 
 
+_POSTINGS: Final = UUID("1f1c8d52-7f0e-5b6a-8a43-5d9be6c1f0a7")  # The namespace of postings without an operation.
+
+
+def posting_id_of(about: UUID | str, what: str) -> UUID:
+    """The posting of what no operation made, such as a refund from the dashboard: derived, so it is booked once."""
+    return uuid5(_POSTINGS, f"{about}:{what}")
+
+
 @dataclass(frozen=True)
 class CampaignRow:
     campaign_id: UUID
@@ -69,14 +85,44 @@ class CampaignRow:
     platform_fee_bps: int
 
 
+@dataclass(frozen=True)
+class PayerRow:
+    """Who pays for a pledge; `customer_id` is the provider's, made before the first payment is."""
+
+    pledge_id: UUID
+    campaign_id: UUID
+    backer_id: UUID | None
+    customer_id: str | None = None
+
+
+@dataclass(frozen=True)
+class RenewalRow:
+    """When the current hold is to be replaced, or looked at. `failures` in a row, since it was taken."""
+
+    pledge_id: UUID
+    hold_id: str
+    due_at: datetime
+    capture_before: datetime | None
+    failures: int = 0
+
+
+@dataclass(frozen=True)
+class CreatorRow:
+    """Locked while a payout of this creator is worked out, so that no debt is recovered twice."""
+
+    creator_id: UUID
+    currency: str
+
+
 class PayoutState(StrEnum):
-    WAITING = "waiting"
-    STARTED = "started"
+    WAITING = "waiting"  # to be looked at when due
+    STARTED = "started"  # an attempt is under way, or stopped
+    RESTING = "resting"  # paid out; what comes in later wakes it
 
 
 @dataclass(frozen=True)
 class PayoutRow:
-    """A payout that settlement asked for. `doubt` says why it waits."""
+    """A campaign's payouts, once settlement has asked for them. `doubt` says why one waits; `sent` counts them."""
 
     campaign_id: UUID
     creator_id: UUID
@@ -86,22 +132,67 @@ class PayoutRow:
     state: PayoutState
     doubt: str
     due_at: datetime
+    sent: int = 0
+    reserve_until: datetime | None = None  # None: nothing is kept back any more
+
+
+class DisputeState(StrEnum):
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class DisputeRow:
+    """What a backer's bank has taken back, and the provider's fee for it (DOMAIN Y9)."""
+
+    dispute_id: str
+    campaign_id: UUID
+    pledge_id: UUID
+    amount: int
+    fee: int
+    currency: str
+    reason: str
+    state: DisputeState
+    opened_at: datetime
+    closed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class WebhookRow:
-    """All that is kept of a provider's event (DOMAIN Y5): no personal data."""
+    """All that is kept of a provider's event (DOMAIN Y5): no personal data.
+
+    `note` says what is strange about it; `attempts` counts look-ups, `due_at` is when the next one is due.
+    """
 
     event_id: str
     type: str
     object_id: str
     created_at: datetime
     received_at: datetime
-    worked_at: datetime | None
+    due_at: datetime
+    note: str = ""
+    attempts: int = 0
+    worked_at: datetime | None = None
 
 
 CAMPAIGNS = Table("campaign", CampaignRow, ("campaign_id",))
+CREATORS = Table("creator", CreatorRow, ("creator_id", "currency"))
 PAYOUTS = Table("payout", PayoutRow, ("campaign_id",))
+DISPUTES = Table("dispute", DisputeRow, ("dispute_id",))
+PAYERS = Table("payer", PayerRow, ("pledge_id",))
+RENEWALS = Table("renewal", RenewalRow, ("pledge_id",))
 OPERATIONS = Table("operation", OperationRow, ("operation_id",))
 WEBHOOKS = Table("webhook", WebhookRow, ("event_id",), lock=False)
-TABLES = (CAMPAIGNS, PAYOUTS, OPERATIONS, WEBHOOKS, *ledger.TABLES)
+TABLES = (
+    CAMPAIGNS,
+    CREATORS,
+    PAYOUTS,
+    PAYERS,
+    RENEWALS,
+    OPERATIONS,
+    DISPUTES,
+    WEBHOOKS,
+    *ledger.TABLES,
+    *cases.TABLES,
+)

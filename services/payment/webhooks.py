@@ -1,43 +1,66 @@
-"""What the provider tells us by itself (DOMAIN Y5): checked, kept once, answered at once, worked afterwards."""
+"""What the provider tells us by itself (DOMAIN Y5): checked at the door, and all that is kept of it.
+
+| what comes | what becomes of it |
+| --- | --- |
+| forged, unsigned, signed more than five minutes ago or ahead | 400; the provider signs anew each time it tries |
+| signed, but no event (not JSON in UTF-8, no id, type or time) | 400 |
+| too large, or with a NUL or a huge number, which the door stops | 413, 400; the event sweep gets it by its id |
+| known by its id | 2xx, kept once |
+| of a connected account, or of the other mode (live or test) | 2xx, kept with a note, never worked, one case |
+| of another API version | 2xx, kept with a note, worked: what we keep is the same in all of them |
+| about nothing that we know, of any type | 2xx, kept, done with |
+"""
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import ClassVar, Final
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Final
 
-import structlog
 from pydantic_core import from_json
 
-from eventing.clock import DatabaseClock
-from eventing.database import Pool
-from eventing.group_commit import GroupCommit
 from eventing.refusal import Refusal
 from eventing.tables import check_text
-from payment.gateway import LookupFailedError, Provider
-from payment.handlers import KeepWebhook, NoteReference
-
-log = structlog.get_logger(__name__)
 
 TOLERANCE_SECONDS: Final = 300  # Stripe's own suggestion, here for both directions.
-BATCH: Final = 500  # Most are done with without a call.
-LOOKUPS_MAX: Final = 20  # Calls per round; a flood of strangers' events must not eat the provider's rate limit.
-GRACE: Final = timedelta(seconds=5)  # Our own API answer is usually recorded by then, which needs no call.
-KEPT: Final = timedelta(days=35)  # Longer than the provider keeps its events (30 days), so that none comes again.
 TEXT_MAX: Final = 255  # Stripe's ids and types are shorter.
 
-_DUE: Final = """
-    SELECT webhook.event_id, webhook.object_id,
-           EXISTS (SELECT FROM operation
-                    WHERE operation.reference = webhook.object_id AND decided_at IS NOT NULL) AS known
-      FROM webhook
-     WHERE worked_at IS NULL AND received_at <= $1
-     ORDER BY received_at
-     LIMIT $2
-"""
-_WORKED: Final = "UPDATE webhook SET worked_at = $1 WHERE event_id = ANY($2::text[])"
-_FORGET: Final = "DELETE FROM webhook WHERE received_at < $1 AND worked_at IS NOT NULL"
+
+class Note(StrEnum):
+    """What is strange about an event."""
+
+    NOTHING = ""
+    OTHER_ACCOUNT = "other_account"
+    OTHER_MODE = "other_mode"
+    OTHER_VERSION = "other_version"
+
+
+# Not ours to work on: what they are about is not in our account, or is not real money where ours is.
+FOREIGN: Final = {
+    Note.OTHER_ACCOUNT: "An event of a connected account came in: the webhook endpoint listens to connected accounts.",
+    Note.OTHER_MODE: "An event of the other mode came in: the API key is for tests, the endpoint live, or vice versa.",
+}
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What an event of our own account says about itself."""
+
+    live: bool
+    api_version: str
+
+
+@dataclass(frozen=True)
+class KeepWebhook:
+    """All that is kept of an event: id, type, time, and the id of the object that it is about, if it has one."""
+
+    event_id: str
+    type: str
+    object_id: str
+    created_at: datetime
+    note: Note = Note.NOTHING
 
 
 class BadSignature(Refusal):
@@ -79,62 +102,51 @@ def _same(expected: str, given: str) -> bool:
     return given.isascii() and hmac.compare_digest(expected, given)
 
 
-def read(body: bytes) -> KeepWebhook:
-    """All that is kept of an event: id, type, time, and the id of the object that it is about.
+def read(body: bytes, ours: Ours) -> KeepWebhook:
+    """An event as it is delivered.
 
     Raises:
-        UnreadableEvent: One of them is missing or of the wrong kind.
+        UnreadableEvent: It is none.
     """
     try:
         event = from_json(body)  # of any content type, so the door has not looked at it
-        about = event["data"]["object"]["id"] if event.get("object") == "event" else event["related_object"]["id"]
-        texts = [event["id"], event["type"], about or ""]
-        created = event["created"]
-        at = datetime.fromtimestamp(created, UTC) if isinstance(created, int) else datetime.fromisoformat(created)
+    except ValueError:
+        raise UnreadableEvent("The body is not JSON in UTF-8.") from None
+    return summary(event, ours)
+
+
+def summary(event: Any, ours: Ours) -> KeepWebhook:
+    """What is kept of an event: a snapshot (v1) or a thin one (v2).
+
+    Raises:
+        UnreadableEvent: Its id, type or time is missing or of the wrong kind.
+    """
+    try:
+        about = event["data"]["object"] if event.get("object") == "event" else event.get("related_object")
+        texts = [event["id"], event["type"], (about or {}).get("id") or ""]
+        at = _time(event["created"])
         for text in texts:
             check_text(text)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, OSError):
-        raise UnreadableEvent("It needs id, type, created and the object's id.") from None
+        raise UnreadableEvent("It needs id, type and created.") from None
     if not all(len(text) <= TEXT_MAX for text in texts):
         raise UnreadableEvent("Its id, type and object id must be short.")
-    return KeepWebhook(texts[0], texts[1], texts[2], at)
+    return KeepWebhook(texts[0], texts[1], texts[2], at, _note(event, ours))
 
 
-@dataclass
-class Inbox:
-    """Works kept events: an operation that is still undecided learns which object it has left at the provider."""
+def _time(created: Any) -> datetime:
+    """Unix seconds of a snapshot, ISO 8601 of a thin event. Raises what they raise for anything else."""
+    if isinstance(created, int):
+        return datetime.fromtimestamp(created, UTC)
+    at = datetime.fromisoformat(created)
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
 
-    pool: Pool
-    commit: GroupCommit
-    clock: DatabaseClock
-    provider: Provider
 
-    async def run_once(self) -> bool:
-        async with self.pool.acquire() as connection:
-            now = await self.clock.now(connection)
-            due = await connection.fetch(_DUE, now - GRACE, BATCH)
-            await connection.execute(_FORGET, now - KEPT)
-        worked: list[str] = []
-        strange: dict[str, list[str]] = {}
-        for row in due:
-            if row["known"] or not row["object_id"].startswith("pi_"):
-                worked.append(row["event_id"])
-            else:
-                strange.setdefault(row["object_id"], []).append(row["event_id"])
-        for reference in list(strange)[:LOOKUPS_MAX]:
-            if await self._look_up(reference):
-                worked += strange[reference]
-        if worked:
-            await self.pool.execute(_WORKED, now, sorted(worked))
-        return len(due) == BATCH and bool(worked)
-
-    async def _look_up(self, reference: str) -> bool:
-        """Whether the object needs no more looking at."""
-        try:
-            operation_id = await self.provider.operation_of(reference)
-        except LookupFailedError as error:
-            log.warning("webhook_waits", reference=reference, error=str(error))
-            return False
-        if operation_id is not None:
-            await self.commit.execute(NoteReference(operation_id, reference))
-        return True
+def _note(event: Mapping[str, Any], ours: Ours) -> Note:
+    if event.get("account") or event.get("context"):  # v1 and v2; our own account's events name none
+        return Note.OTHER_ACCOUNT
+    if event.get("livemode", ours.live) is not ours.live:
+        return Note.OTHER_MODE
+    if event.get("api_version", ours.api_version) != ours.api_version:
+        return Note.OTHER_VERSION
+    return Note.NOTHING

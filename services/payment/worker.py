@@ -6,91 +6,63 @@ dies leaves a lease that runs out; the next one asks again under the same key, w
 
 import asyncio
 import random
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Final, assert_never
-from uuid import UUID, uuid4
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
 
 import structlog
 
-from contracts.money import Money
 from eventing.clock import DatabaseClock
 from eventing.database import Pool
 from eventing.group_commit import GroupCommit
 from eventing.refusal import Unavailable
 from eventing.work import Work
+from payment import operations
+from payment.buckets import Budget
+from payment.calls import TICKET
 from payment.domain_events import Kind
-from payment.gateway import Contention, Mismatch, NoEffect, Outcome, Provider, Request, Throttled, Unknown
-from payment.handlers import Decide, PutOff
+from payment.gateway import (
+    ActionRequired,
+    Contention,
+    Mismatch,
+    NoEffect,
+    Outcome,
+    Provider,
+    Throttled,
+    Undecided,
+    Unknown,
+    describe,
+)
+from payment.handlers import Decide, KeepCustomer, PutOff
+from payment.handlers_steps import CREATIONS
+from payment.leasing import READ_BACK_FROM_SEND, Leased, Leasing
 from payment.tables import OPERATIONS, OperationRow, State
 
 log = structlog.get_logger(__name__)
 
-# In time-outs of one call. Reading back, the call itself and recording take three of them at the very worst; and a
-# call starts only if the lease outlives its time-out and the recording.
-LEASE_TIMEOUTS: Final = 4.0
+# In time-outs of one call. Reading back, a customer, the call itself and recording take four of them at the very
+# worst; and a call starts only if the lease outlives its time-out and the recording.
+LEASE_TIMEOUTS: Final = 5.0
 MARGIN_TIMEOUTS: Final = 4 / 3
 TIMEOUT_SECONDS: Final = 15.0
 POLL_SECONDS: Final = 0.5  # Commits of this process wake the worker; this is for what is due by time or by others.
+SHORT_SECONDS: Final = 0.05  # Short of tokens: a tenth of what a bucket holds, so that none of them are lost.
 # A commit takes longer than a call on a busy machine. Past this, answers come faster than they can be recorded.
 ANSWERS_PER_CALL: Final = 6
 STOP_SECONDS: Final = 8.0  # Calls under way may end before the process does; what does not is asked again later.
-READ_BACK_FROM_SEND: Final = 3  # Twice under the same key, then look first.
 SEND_UNTIL: Final = timedelta(hours=20)  # An operation older than this is read back, never sent (DOMAIN Y2).
 KEY_LIFE: Final = timedelta(hours=25)  # A day, and room for a slow clock: from then on a creation not there is proof.
 
-UNKNOWN_SECONDS: Final[tuple[float, ...]] = (1, 2, 5, 10, 30, 60, 300, 600, 1_800, 3_600)
-THROTTLED_SECONDS: Final[tuple[float, ...]] = (0.5, 1, 2, 4, 8, 15, 30)
+# Looked at 1, 3, 8 and 18 s after the first time, then after 1, 5, 10 and 30 minutes and hourly (DOMAIN Y6).
+UNKNOWN_SECONDS: Final[tuple[float, ...]] = (1, 2, 5, 10, 42, 240, 300, 1_200, 1_800, 3_600)
+THROTTLED_SECONDS: Final = 0.5  # It is the budget that slows down; one operation waits for its turn.
+# A webhook says sooner that the backer has been to the bank; the pledge's lease ends the wait (DOMAIN P2).
+FOLLOW_SECONDS: Final[tuple[float, ...]] = (5, 10, 20, 30, 60, 120, 300)
 CONTENTION_SECONDS: Final[tuple[float, ...]] = (0.2, 0.5, 1, 2, 5)
 JITTER: Final = (0.8, 1.2)  # Many that failed together do not come back together.
 
-_CREATIONS: Final = frozenset((Kind.AUTHORIZE, Kind.CHARGE, Kind.PAYOUT))
-
-_COLUMNS: Final = ", ".join(f"operation.{column.name}" for column in OPERATIONS.columns)
-
-_LEASE: Final = f"""
-    WITH due AS (
-        SELECT operation_id
-          FROM operation
-         WHERE state = 'waiting' AND due_at <= $1
-         ORDER BY (kind IN ('authorize', 'charge')) DESC, due_at  -- people at the checkout come before settlements
-         LIMIT $2
-           FOR UPDATE SKIP LOCKED
-    )
-    UPDATE operation
-       SET state = 'leased',
-           lease_token = $3,
-           lease_until = $1 + $4,
-           sends = sends + 1,
-           first_sent_at = coalesce(first_sent_at, $1)
-      FROM due
-     WHERE operation.operation_id = due.operation_id
-    RETURNING {_COLUMNS}
-"""  # noqa: S608 - names from the code
-
-_FREE_RUN_OUT: Final = """
-    UPDATE operation
-       SET state = 'waiting', lease_token = NULL, lease_until = NULL, outcome = 'unknown: the worker was lost'
-     WHERE operation_id IN (
-        SELECT operation_id
-          FROM operation
-         WHERE state = 'leased' AND lease_until < $1
-         ORDER BY operation_id
-           FOR UPDATE SKIP LOCKED
-     )
-"""
-
-
-@dataclass(frozen=True)
-class Leased:
-    row: OperationRow
-    token: UUID
-    now: datetime  # by the database clock, when leased
-    until: float  # on this process's monotonic clock, which goes on while the process is frozen
-
-    @property
-    def age(self) -> timedelta:
-        return self.now - (self.row.first_sent_at or self.now)
+_CREATIONS: Final = CREATIONS | {Kind.PAYOUT}
 
 
 @dataclass
@@ -109,10 +81,14 @@ class Worker:
     wake: asyncio.Event
     destination: str = ""
     timeout_seconds: float = TIMEOUT_SECONDS
+    budget: Budget | None = None  # None: one of its own, without limits
     _working: set["asyncio.Task[None]"] = field(default_factory=set)
     _calls: int = 0
     _called: asyncio.Event = field(default_factory=asyncio.Event)
-    _freed_at: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        shared = self.budget or Budget(self.pool, self.clock)
+        self._leasing = Leasing(self.pool, self.clock, shared, LEASE_TIMEOUTS * self.timeout_seconds)
 
     async def run_once(self) -> bool:
         """Start what is due; returns when there may be more or it is time to look again."""
@@ -145,7 +121,7 @@ class Worker:
 
     async def _rest(self) -> None:
         try:
-            async with asyncio.timeout(POLL_SECONDS):
+            async with asyncio.timeout(SHORT_SECONDS if self._leasing.short else POLL_SECONDS):
                 await self.wake.wait()
         except TimeoutError:
             pass
@@ -158,22 +134,17 @@ class Worker:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _lease(self, limit: int) -> list[Leased]:
-        token, since, seconds = uuid4(), self.clock.monotonic(), LEASE_TIMEOUTS * self.timeout_seconds
-        async with self.pool.acquire() as connection:
-            now = await self.clock.now(connection)
-            if since - self._freed_at > 1:
-                await connection.execute(_FREE_RUN_OUT, now)
-                self._freed_at = since
-            rows = await connection.fetch(_LEASE, now, limit, token, timedelta(seconds=seconds))
-        return [Leased(OPERATIONS.load(row), token, now, since + seconds) for row in rows]
+        return await self._leasing.lease(limit)
 
     async def _work(self, leased: Leased) -> None:
         row = leased.row
+        TICKET.set(leased.ticket)  # of this task
         try:
             async with asyncio.timeout_at(leased.until - self.clock.monotonic() + asyncio.get_running_loop().time()):
                 try:
                     outcome = await self._ask(leased)
                 finally:
+                    self._leasing.budget.meter.give_back(leased.ticket)
                     self._calls -= 1
                     self._called.set()
                 await self._record(leased, outcome)
@@ -185,55 +156,42 @@ class Worker:
     async def _ask(self, leased: Leased) -> Outcome:
         """Read back where that is due, else send, unless the lease is nearly over or the key too old."""
         row = leased.row
+        if row.kind is Kind.FOLLOW:
+            return await operations.find(self.provider, row)
         if row.reference is not None or row.sends >= READ_BACK_FROM_SEND or leased.age > SEND_UNTIL:
-            found = await self._find(row)
+            found = await operations.find(self.provider, row)
             if not isinstance(found, NoEffect) or row.kind not in _CREATIONS or leased.age > KEY_LIFE:
                 return found
         if leased.age > SEND_UNTIL:
             return Unknown("too old to be sent again, too young for its absence to be proof")
+        if row.kind in CREATIONS and row.customer is None:
+            customer = await self._customer(leased)
+            if not isinstance(customer, str):
+                return customer
+            row = replace(row, customer=customer)
         if self.clock.monotonic() > leased.until - MARGIN_TIMEOUTS * self.timeout_seconds:
             return Unknown("the lease is nearly over")
-        return await self._send(row)
+        return await operations.send(self.provider, row, self.destination)
 
-    async def _send(self, row: OperationRow) -> Outcome:
-        request = _request(row)
-        match row.kind:
-            case Kind.AUTHORIZE:
-                return await self.provider.authorize(request, row.counterpart)
-            case Kind.CHARGE:
-                return await self.provider.charge(request, row.counterpart)
-            case Kind.CAPTURE:
-                return await self.provider.capture(request, row.counterpart)
-            case Kind.VOID:
-                return await self.provider.void(request, row.counterpart)
-            case Kind.REFUND:
-                return await self.provider.refund(request, row.counterpart)
-            case Kind.PAYOUT:
-                return await self.provider.transfer(request, self.destination or account_of(UUID(row.counterpart)))
-            case _:
-                assert_never(row.kind)
-
-    async def _find(self, row: OperationRow) -> Outcome:
-        request = _request(row)
-        match row.kind:
-            case Kind.AUTHORIZE | Kind.CHARGE:
-                return await self.provider.find_payment(request, row.first_sent_at or row.created_at, row.reference)
-            case Kind.CAPTURE:
-                return await self.provider.find_capture(request, row.counterpart)
-            case Kind.VOID:
-                return await self.provider.find_void(request, row.counterpart)
-            case Kind.REFUND:
-                return await self.provider.find_refund(request, row.counterpart)
-            case Kind.PAYOUT:
-                return await self.provider.find_transfer(request)
-            case _:
-                assert_never(row.kind)
+    async def _customer(self, leased: Leased) -> str | Undecided:
+        """The provider's customer of the pledge, kept before anything is asked of it (DOMAIN Y2)."""
+        row = leased.row
+        made = await self.provider.create_customer(
+            replace(operations.request_of(row), key=f"{row.subject_id}:customer")
+        )
+        if not isinstance(made, str):
+            return made
+        kept = await self.commit.execute(KeepCustomer(row.operation_id, row.subject_id, leased.token, made))
+        return kept["customer"] or Unknown("the lease is lost")
 
     async def _record(self, leased: Leased, outcome: Outcome) -> None:
         """Through the group commit; with the database away, for as long as the lease lasts."""
         row = leased.row
         command: Decide | PutOff
-        if isinstance(outcome, Throttled | Contention | Unknown):
+        waits = row.kind is Kind.FOLLOW and isinstance(outcome, ActionRequired)
+        if leased.ticket.held_back and isinstance(outcome, Unknown):
+            command = PutOff(row.operation_id, leased.token, "stopped by an operator", 0, sent=False)
+        elif waits or isinstance(outcome, Throttled | Contention | Unknown):
             command = put_off(row, leased.token, outcome)
         else:
             command = Decide(row.operation_id, row.subject_id, row.kind, leased.token, outcome)
@@ -250,23 +208,21 @@ class Worker:
             log.error("operation_stopped", operation=str(row.operation_id), kind=row.kind, outcome=repr(outcome))
 
 
-def put_off(row: OperationRow, token: UUID, outcome: Throttled | Contention | Unknown) -> PutOff:
+def put_off(row: OperationRow, token: UUID, outcome: Outcome) -> PutOff:
     match outcome:
-        case Throttled():
-            schedule, text = THROTTLED_SECONDS, "throttled"
+        case ActionRequired():
+            schedule, text = FOLLOW_SECONDS, describe(outcome)
+        case Throttled():  # turned away before anything was looked at
+            seconds = THROTTLED_SECONDS * random.uniform(*JITTER)
+            return PutOff(row.operation_id, token, "throttled", seconds, sent=False)
         case Contention():
             schedule, text = CONTENTION_SECONDS, "contention"
         case Unknown(reason):
             schedule, text = UNKNOWN_SECONDS, f"unknown: {reason}"
         case _:
-            assert_never(outcome)
+            raise TypeError(f"{outcome!r} is decided")
     seconds = schedule[min(row.sends, len(schedule)) - 1] * random.uniform(*JITTER)
     return PutOff(row.operation_id, token, text, seconds)
-
-
-def account_of(creator_id: UUID) -> str:
-    """The creator's connected account, by the convention of the sandbox and of demos: `acct_` and the person's id."""
-    return f"acct_{creator_id.hex}"
 
 
 def wakes(wake: asyncio.Event, work: Work) -> None:
@@ -276,13 +232,3 @@ def wakes(wake: asyncio.Event, work: Work) -> None:
         for table, row in work.changed
     ):
         wake.set()
-
-
-def _request(row: OperationRow) -> Request:
-    return Request(
-        operation_id=row.operation_id,
-        campaign_id=row.campaign_id,
-        pledge_id=None if row.kind is Kind.PAYOUT else row.subject_id,
-        amount=Money(amount=row.amount, currency=row.currency),
-        key=row.key,
-    )

@@ -1,10 +1,11 @@
 """What a pledge is: its statuses, its facts and its weight in the book (DOMAIN P4, P5).
 
-What may happen to one, and what is refused, stands in `domain_decisions.py`; changes in `domain_change.py`.
+What may happen to one, and what is refused, stands in `domain_decisions.py`; changes in `domain_change.py`; what
+payment's facts mean for it in `domain_payment.py`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -12,6 +13,8 @@ from typing import Any, Final
 from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId, TierId
 from contracts.money import Money
 from contracts.pledge import (
+    PledgeActionRequired,
+    PledgeAtRisk,
     PledgeAuthorized,
     PledgeCancelled,
     PledgeCaptured,
@@ -20,8 +23,12 @@ from contracts.pledge import (
     PledgeChangeDropped,
     PledgeChangeRequested,
     PledgeDeclined,
+    PledgeDisputeClosed,
+    PledgeDisputeOpened,
     PledgeDropped,
     PledgeFact,
+    PledgeHoldRenewed,
+    PledgePartlyRefunded,
     PledgePlaced,
     PledgeRefunded,
     PledgeVoided,
@@ -54,6 +61,8 @@ LIVE: Final = UNDECIDED | BOOKED  # holds its slot, and is its backer's one pled
 STATUS_AFTER: Final[Mapping[type[PledgeFact], Status]] = {
     PledgePlaced: Status.PENDING,
     PledgeAuthorized: Status.AUTHORIZED,
+    PledgeHoldRenewed: Status.AUTHORIZED,
+    PledgeAtRisk: Status.AT_RISK,
     PledgeDeclined: Status.DECLINED,
     PledgeCancelled: Status.CANCELLED,
     PledgeCaptured: Status.CAPTURED,
@@ -62,14 +71,27 @@ STATUS_AFTER: Final[Mapping[type[PledgeFact], Status]] = {
     PledgeDropped: Status.DROPPED,
     PledgeRefunded: Status.REFUNDED,
 }
-FACTS: Final[tuple[type[PledgeFact], ...]] = (*STATUS_AFTER, PledgeChangeRequested, PledgeChanged, PledgeChangeDropped)
+FACTS: Final[tuple[type[PledgeFact], ...]] = (
+    *STATUS_AFTER,
+    PledgeActionRequired,
+    PledgeChangeRequested,
+    PledgeChanged,
+    PledgeChangeDropped,
+    PledgePartlyRefunded,
+    PledgeDisputeOpened,
+    PledgeDisputeClosed,
+)
 
 
 def status_after(before: Status, fact: PledgeFact) -> Status:
-    """A change that is asked for or dropped moves no status; one that took a hold leaves the pledge with it."""
-    if isinstance(fact, PledgeChanged):
-        return Status.AUTHORIZED if fact.hold_id else Status.CAPTURED
-    return STATUS_AFTER.get(type(fact), before)
+    """A change that is asked for, stuck or dropped moves no status; one that took a hold leaves the pledge with it."""
+    match fact:
+        case PledgeChanged():
+            return Status.AUTHORIZED if fact.hold_id else Status.CAPTURED
+        case PledgeActionRequired(change_id=None):
+            return Status.ACTION_REQUIRED
+        case _:
+            return STATUS_AFTER.get(type(fact), before)
 
 
 @dataclass(frozen=True)
@@ -81,6 +103,7 @@ class Change:
     tier_id: TierId | None
     payment_method: str
     lease_until: datetime
+    waits_for_backer: bool = False  # the bank wants them (3-D Secure)
 
 
 @dataclass(frozen=True)
@@ -99,6 +122,9 @@ class Pledge:
     status: Status = Status.PENDING
     hold_id: str | None = None  # the current hold, as far as one is known
     capture_before: datetime | None = None  # when that hold lapses
+    hold_lost: bool = False  # at risk, and nothing is held any more
+    refunded_minor: int = 0  # of what was captured
+    disputes: Mapping[str, bool] = field(default_factory=dict)  # all there ever were: whether they are open
     change: Change | None = None  # only while it is held or charged
     changes: int = 0  # ever asked for
     was_cancelled: bool = False  # stays, also when the refund has come back
@@ -142,10 +168,31 @@ def evolve(pledge: Pledge | None, event: PledgeFact) -> Pledge:
 
 
 def _moved(pledge: Pledge, event: PledgeFact) -> Pledge:
-    """The pledge with its hold and its change as they are after the event."""
+    """The pledge with its hold, its change and its money as they are after the event."""
     match event:
-        case PledgeAuthorized():
-            return replace(pledge, hold_id=event.hold_id, capture_before=event.capture_before)
+        case PledgeAuthorized() | PledgeHoldRenewed():
+            return _held(pledge, event.hold_id, event.capture_before)
+        case PledgeAtRisk():
+            return replace(pledge, hold_lost=event.lost)
+        case PledgeRefunded():
+            return replace(pledge, refunded_minor=event.amount.amount)
+        case PledgePartlyRefunded():
+            return replace(pledge, refunded_minor=event.refunded.amount)
+        case PledgeDisputeOpened() | PledgeDisputeClosed():
+            is_open = isinstance(event, PledgeDisputeOpened)
+            return replace(pledge, disputes={**pledge.disputes, event.dispute_id: is_open})
+        case _:
+            return _with_change(pledge, event)
+
+
+def _held(pledge: Pledge, hold_id: str | None, capture_before: datetime | None) -> Pledge:
+    return replace(pledge, hold_id=hold_id, capture_before=capture_before, hold_lost=False)
+
+
+def _with_change(pledge: Pledge, event: PledgeFact) -> Pledge:
+    match event:
+        case PledgeActionRequired() if pledge.change is not None and event.change_id is not None:
+            return replace(pledge, change=replace(pledge.change, waits_for_backer=True))
         case PledgeChangeRequested():
             change = Change(
                 event.change_id, event.new_amount, event.new_tier_id, event.payment_method, event.lease_until
@@ -153,7 +200,7 @@ def _moved(pledge: Pledge, event: PledgeFact) -> Pledge:
             return replace(pledge, change=change, changes=pledge.changes + 1)
         case PledgeChanged():
             method = pledge.change.payment_method if pledge.change else pledge.payment_method
-            held = replace(pledge, hold_id=event.hold_id, capture_before=event.capture_before)
+            held = _held(pledge, event.hold_id, event.capture_before)
             return replace(held, payment_method=method, change=None)
         case PledgeChangeDropped():
             return replace(pledge, change=None)

@@ -1,4 +1,4 @@
-"""What may happen to a pledge, and what is refused (DOMAIN P1, P2, P4, P7, P8). Money moves elsewhere.
+"""What may happen to a pledge, and what is refused (DOMAIN P1, P2, P4, P7). Money moves elsewhere.
 
 Whatever ends a pledge drops its change first, so that a change never outlives what it is about.
 """
@@ -11,32 +11,10 @@ from uuid import UUID
 from contracts.campaign import FundingModel
 from contracts.ids import CampaignId, PersonId, PledgeId, TierId
 from contracts.money import Money
-from contracts.payment import (
-    PaymentAuthorized,
-    PaymentCaptured,
-    PaymentCaptureFailed,
-    PaymentChangeAuthorized,
-    PaymentChangeDeclined,
-    PaymentDeclined,
-    PaymentFact,
-    PaymentRefunded,
-    PaymentVoided,
-)
-from contracts.pledge import (
-    PledgeAuthorized,
-    PledgeCancelled,
-    PledgeCaptured,
-    PledgeCaptureFailed,
-    PledgeDeclined,
-    PledgeDropped,
-    PledgeFact,
-    PledgePlaced,
-    PledgeRefunded,
-    PledgeVoided,
-)
-from pledge.domain import HELD, LIVE, UNDECIDED, Pledge, Status
+from contracts.pledge import PledgeCancelled, PledgeDeclined, PledgeDropped, PledgeFact, PledgePlaced
+from pledge.domain import LIVE, UNDECIDED, Pledge, Status
 from pledge.domain_book import Book, BookState, Pool, Tier, check_tier, opened
-from pledge.domain_change import CANCELLED, LEASE_EXPIRED, PAYMENT_ENDED, changed, drop_change
+from pledge.domain_change import CANCELLED, LEASE_EXPIRED, drop_change
 from pledge.domain_refusals import (
     AlreadyPledged,
     CutoffPassed,
@@ -179,36 +157,3 @@ def expire(pledge: Pledge, now: datetime) -> tuple[PledgeFact, ...]:
 def drop(pledge: Pledge) -> tuple[PledgeDropped, ...]:
     """The window to mend a failed capture has run out (DOMAIN S5)."""
     return (PledgeDropped(**pledge.about),) if pledge.status is Status.CAPTURE_FAILED else ()
-
-
-def follow_payment(pledge: Pledge, fact: PaymentFact) -> tuple[PledgeFact, ...]:
-    """What a payment's outcome means for the pledge. Facts may come twice and overtake one another.
-
-    A fact counts where the pledge can still get to what it says; one that was overtaken finds it further on. After a
-    cancellation nothing does but the refund: the payment service undoes what still comes in (DOMAIN P8).
-    """
-    if isinstance(fact, PaymentChangeAuthorized | PaymentChangeDeclined):
-        return changed(pledge, fact)
-    about, status = pledge.about, pledge.status
-    event: PledgeFact
-    match fact:
-        case PaymentAuthorized() if status in UNDECIDED:
-            event = PledgeAuthorized(**about, hold_id=fact.hold_id, capture_before=fact.capture_before)
-        case PaymentDeclined() if status in UNDECIDED:
-            event = PledgeDeclined(**about, reason=fact.reason)
-        case PaymentCaptured() if status in LIVE - {Status.CAPTURED}:
-            event = PledgeCaptured(**about)
-        case PaymentCaptureFailed() if status in UNDECIDED | HELD:
-            event = PledgeCaptureFailed(**about, reason=fact.reason)
-        case PaymentVoided() if status in UNDECIDED | HELD and pledge.hold_id in {None, fact.hold_id}:
-            event = PledgeVoided(**about)
-        case PaymentRefunded() if _gives_back(pledge, fact):
-            event = PledgeRefunded(**about)
-        case _:
-            return ()
-    return (*drop_change(pledge, PAYMENT_ENDED), event)
-
-
-def _gives_back(pledge: Pledge, refund: PaymentRefunded) -> bool:
-    """Whether the refund ends the pledge: all of its amount, not only a part (DOMAIN M4)."""
-    return pledge.status in LIVE | {Status.CANCELLED} and not refund.amount < pledge.amount

@@ -8,14 +8,20 @@ from uuid import UUID
 from contracts import manifest
 from contracts.campaign import CampaignCancelled, CampaignLaunched, RewardTier, RewardTierAdded, TierLimitRaised
 from contracts.event import Event
-from contracts.ids import CampaignId
+from contracts.ids import CampaignId, PersonId
 from contracts.payment import (
+    PaymentActionRequired,
+    PaymentAtRisk,
     PaymentAuthorized,
     PaymentCaptured,
     PaymentCaptureFailed,
     PaymentChangeAuthorized,
     PaymentChangeDeclined,
     PaymentDeclined,
+    PaymentDisputeClosed,
+    PaymentDisputeOpened,
+    PaymentFact,
+    PaymentHoldRenewed,
     PaymentRefunded,
     PaymentVoided,
 )
@@ -24,7 +30,7 @@ from contracts.settlement import CampaignSettled, DropRequested
 from eventing.database import Connection
 from eventing.definition import Answer, Definition, Handler
 from eventing.work import Need, Recorded, Work
-from pledge import domain_book, domain_change, domain_decisions, handlers_waitlist
+from pledge import domain_book, domain_change, domain_decisions, domain_hold, domain_payment, handlers_waitlist
 from pledge import handlers_slots as slots
 from pledge.domain import BOOKED, Pledge, counted
 from pledge.domain_book import Book
@@ -35,6 +41,7 @@ from pledge.projections import PLEDGES_PROJECTION
 from pledge.tables import BOOK_STREAM, BOOKS, LIVE_PLEDGES, PLEDGE, PLEDGES, POOLS, TIERS, WAITLIST, LivePledge
 
 CAMPAIGN_SOURCE: Final = "campaign"
+PAYMENT_SOURCE: Final = "payment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +143,25 @@ def _cancel_with_campaign(work: Work, command: CancelWithCampaign) -> Answer:
 
 def _follow_payment(work: Work, recorded: Recorded) -> None:
     if (pledge := work.stream(PLEDGE, recorded.subject).state) is not None:
-        _record(work, pledge, domain_decisions.follow_payment(pledge, recorded.event))
+        _record(work, pledge, domain_payment.follow_payment(pledge, recorded.event))
+
+
+def _follow_hold(work: Work, recorded: Recorded) -> None:
+    heard = _heard(work, recorded)
+    if (pledge := work.stream(PLEDGE, recorded.subject).state) is not None:
+        _record(work, pledge, domain_hold.follow_hold(pledge, heard))
+
+
+def _follow_disputes(work: Work, recorded: Recorded) -> None:
+    heard = _heard(work, recorded)
+    if (pledge := work.stream(PLEDGE, recorded.subject).state) is not None:
+        creator_id = PersonId(_book_of(work, pledge).creator_id)
+        _record(work, pledge, domain_payment.follow_disputes(pledge, heard, creator_id))
+
+
+def _heard(work: Work, recorded: Recorded) -> list[PaymentFact]:
+    """All of payment's facts about the pledge that have come in, in the order of payment's stream."""
+    return [one.event for one in work.history(PAYMENT_SOURCE, recorded.subject)]
 
 
 def _drop(work: Work, recorded: Recorded) -> None:
@@ -187,6 +212,10 @@ def _ending_needs(command: ExpireLease | CancelWithCampaign) -> tuple[Need, ...]
 
 def _fact_needs(recorded: Recorded) -> tuple[Need, ...]:
     return (BOOKS, (recorded.event.campaign_id,)), *_pledge_needs(recorded.subject)
+
+
+def _heard_needs(recorded: Recorded) -> tuple[Need, ...]:
+    return *_fact_needs(recorded), (PAYMENT_SOURCE, recorded.subject)
 
 
 # -- campaigns -------------------------------------------------------------------------------------------------
@@ -294,6 +323,7 @@ def _announce_needs(command: AnnounceBook) -> tuple[Need, ...]:
 
 
 _PAYMENT_FACTS = (
+    PaymentActionRequired,
     PaymentAuthorized,
     PaymentDeclined,
     PaymentCaptured,
@@ -320,6 +350,8 @@ REACTIONS: dict[type[Event], Handler] = {
     CampaignCancelled: Handler(_cancel_campaign, _book_needs),
     CampaignSettled: Handler(_settle, _book_needs),
     **dict.fromkeys(_PAYMENT_FACTS, Handler(_follow_payment, _fact_needs)),
+    **dict.fromkeys((PaymentHoldRenewed, PaymentAtRisk), Handler(_follow_hold, _heard_needs)),
+    **dict.fromkeys((PaymentDisputeOpened, PaymentDisputeClosed), Handler(_follow_disputes, _heard_needs)),
     DropRequested: Handler(_drop, _fact_needs),
 }
 DEFINITION = Definition(

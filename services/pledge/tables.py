@@ -48,11 +48,16 @@ class PledgeView:
     change_tier_id: UUID | None = None
     change_until: datetime | None = None  # its lease, while it is undecided
     change_reason: str | None = None  # why it was dropped
+    change_waits: bool = False  # for its backer, whom the bank wants
+    refunded_minor: int = 0  # of what was captured
+    at_risk_since: datetime | None = None
+    at_risk_reason: str | None = None
+    hold_lost: bool = False
 
 
 @dataclass(frozen=True)
 class Buckets:
-    """Where the pledges of a campaign are, in count and amount (DOMAIN M4)."""
+    """Where the pledges of a campaign are, in count and amount; what a captured one gave back has ended (DOMAIN M4)."""
 
     campaign_id: UUID
     waiting: int

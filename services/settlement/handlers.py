@@ -23,7 +23,7 @@ from eventing.tables import Table
 from eventing.work import Fold, Need, Recorded, Work
 from settlement import domain, domain_book, domain_campaign
 from settlement.domain import RequestDrops, RequestNext, SettlementStarted, StartSettlement
-from settlement.domain_book import LIVE, STATUS_AFTER, BookedPledge
+from settlement.domain_book import LIVE, SILENT, STATUS_AFTER, BookedPledge
 from settlement.domain_campaign import Campaign
 
 # Locked in this order: a campaign, then its pledges.
@@ -188,7 +188,7 @@ _REACTIONS: Final[dict[type[Any], Handler]] = {
     CampaignClosed: Handler(note_closing, _campaign_need),
     CampaignCancelled: Handler(note_cancellation, _campaign_need),
     PledgeBookClosed: Handler(note_manifest, _campaign_need),
-    **dict.fromkeys(STATUS_AFTER, _PLEDGE_HANDLER),
+    **dict.fromkeys((*STATUS_AFTER, *SILENT), _PLEDGE_HANDLER),
 }
 
 DEFINITION: Final = Definition(

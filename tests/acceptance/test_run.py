@@ -101,10 +101,22 @@ def open_every_address(printed: Printed, campaign_id: str) -> None:
             assert page.headers["content-type"].startswith("text/html"), (what, where)
     docs = printed.address("API pages")
     for service in SERVICES:
-        assert httpx.get(f"{docs}/{service.name}").is_success
+        assert offered(httpx.get(f"{docs}/{service.name}").text).keys() == {"nobody", *map(spoken, printed.tokens)}
         described = httpx.get(docs.replace("/docs", f"/openapi/{service.name}.json")).json()
         assert described["openapi"].startswith("3.1")
+    token = offered(httpx.get(f"{docs}/pledge").text)["backer 1"]
+    mine = httpx.get(f"{printed.address('gateway')}/me/pledges", headers={"Authorization": f"Bearer {token}"}).json()
+    assert [pledge["campaign_id"] for pledge in mine["items"]] == [campaign_id], "who pledged in the walk"
     assert {log.stem for log in Path(printed.address("log")).iterdir()} > {service.name for service in SERVICES}
+
+
+def offered(page: str) -> dict[str, str]:
+    """The tokens that an API page fills in, by the person that one chooses."""
+    return {name: token for token, name in re.findall(r'value="(.*?)" data-name="(.*?)"', page)}
+
+
+def spoken(variable: str) -> str:
+    return variable.lower().replace("_", " ")
 
 
 def nothing_is_left(run: Command, ended: Ended) -> None:

@@ -53,6 +53,9 @@ class TestFiles:
     def test_the_committed_example_of_a_dot_env_is_too(self) -> None:
         assert compose.EXAMPLE_FILE.read_text() == compose.example_text(), "run: python -m deploy.compose"
 
+    def test_no_container_gives_tokens_to_whoever_opens_its_api_page(self) -> None:
+        assert "API_PAGE_TOKENS" not in compose.COMPOSE_FILE.read_text() + compose.EXAMPLE_FILE.read_text()
+
     def test_the_file_reads_back_as_what_was_written(self) -> None:
         assert compose.compose() == COMMITTED
 

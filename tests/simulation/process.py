@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
 
 import asyncpg
+from prometheus_client import CollectorRegistry
 
 from eventing.clock import DatabaseClock
 from eventing.database import Pool
@@ -33,6 +34,7 @@ class Core:
     pool: Pool
     commit: GroupCommit
     clock: DatabaseClock
+    registry: CollectorRegistry
 
 
 @dataclass
@@ -75,7 +77,7 @@ class Process:
             self.rooms = await opened.__aenter__()  # never left: a process that dies closes nothing
             pool = cast("Pool", _Pool(self))
             commit = GroupCommit(pool, self.house.definition, self.clock, self.rooms.after_commit)
-            self.core = Core(pool, commit, self.clock)
+            self.core = Core(pool, commit, self.clock, CollectorRegistry())
             asyncio.create_task(commit.run())  # noqa: RUF006 - the loop keeps it in `tasks`
             for job in self.rooms.jobs(cast("Runtime", self.core)):
                 asyncio.create_task(self._repeat(job))  # noqa: RUF006 - the same
@@ -189,9 +191,11 @@ class _Acquired:
 
     async def __aexit__(self, *_: object) -> None:
         database = self._process.database
-        if database.connection.is_in_transaction():  # it died while one was begun
-            await real(database.connection.execute("ROLLBACK"))
-        database.turn.release()
+        try:
+            if database.connection.is_in_transaction():  # it died while one was begun
+                await real(database.connection.execute("ROLLBACK"))
+        finally:
+            database.turn.release()
 
 
 class _Connection:

@@ -12,11 +12,13 @@ import stripe
 from multidict import CIMultiDict
 
 from deploy.topology import STRIPE_SANDBOX
+from payment.calls import Meter, MeteredClient
 from stripe_sandbox.clock import Clock
+from stripe_sandbox.events import Event
 from stripe_sandbox.faults import Fault
 from stripe_sandbox.ids import Ids
 from stripe_sandbox.protocol import StripeHttp
-from stripe_sandbox.resources import Endpoint, Event
+from stripe_sandbox.resources import Endpoint
 from stripe_sandbox.sandbox import Sandbox
 from stripe_sandbox.settings import Settings
 from tests.simulation.faults import Crash, Fate
@@ -118,20 +120,30 @@ def _lost(why: str) -> stripe.APIConnectionError:
     return stripe.APIConnectionError(why)  # type: ignore[no-untyped-call]  # the SDK
 
 
-class InProcessClient(stripe.HTTPClient):
-    """The SDK's door to the network, for one process."""
+@dataclass(frozen=True)
+class _Content:
+    """What the SDK reads the body of an answer from."""
 
-    name = "in-process"
+    body: bytes
 
-    def __init__(self, provider: Provider, process: Process) -> None:
-        super().__init__()
+    async def read(self) -> bytes:
+        return self.body
+
+
+class InProcessClient(MeteredClient):
+    """The service's own client, but for the network under it."""
+
+    def __init__(self, provider: Provider, process: Process, meter: Meter, timeout_seconds: float) -> None:
+        super().__init__(meter, timeout_seconds)
         self._provider = provider
         self._process = process
 
-    async def request_async(
+    async def request_stream_async(  # type: ignore[override]  # the SDK's own type names aiohttp's stream
         self, method: str, url: str, headers: Mapping[str, str], post_data: object = None
-    ) -> tuple[bytes, int, Mapping[str, str]]:
-        return await self._provider.ask(self._process, HttpRequest(method.upper(), url, headers, post_data))
+    ) -> tuple[_Content, int, Mapping[str, str]]:
+        request = HttpRequest(method.upper(), url, headers, post_data)
+        body, status, answered = await self._provider.ask(self._process, request)
+        return _Content(body), status, answered
 
     async def close_async(self) -> None:
         """There is nothing to close."""

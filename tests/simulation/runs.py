@@ -32,7 +32,7 @@ SELDOM_SECONDS: Final = 4.0
 _TABLES = """
     SELECT tablename
       FROM pg_tables
-     WHERE schemaname = $1 AND tablename <> 'relay' AND tablename NOT LIKE 'migrated%'
+     WHERE schemaname = $1 AND tablename NOT LIKE 'migrated%'
 """
 
 
@@ -44,11 +44,13 @@ class Ground:
     admin: "asyncpg.Connection[asyncpg.Record]"
     connections: "dict[str, asyncpg.Connection[asyncpg.Record]]"
     tables: Mapping[str, Sequence[str]]
+    filled: Sequence[str]  # tables in which the migrations have left something
 
     def empty(self) -> None:
         """The ledger's triggers let nobody do it but a superuser."""
         names = [f"{service}.{table}" for service, tables in self.tables.items() for table in tables]
-        self.loop.outside(self.admin.execute(f"TRUNCATE {', '.join(names)}"))
+        fill = [f"INSERT INTO {name} TABLE {_copy(name)}" for name in self.filled]
+        self.loop.outside(self.admin.execute(";".join((f"TRUNCATE {', '.join(names)}", *fill))))
 
     def world(self, fate: Fate) -> World:
         turn = asyncio.Lock()
@@ -84,7 +86,15 @@ async def _prepare(loop: VirtualLoop, backing: Backing, namespace: str) -> Groun
         server_settings={"session_replication_role": "replica", "synchronous_commit": "off"},
     )
     tables = {name: [row["tablename"] for row in await admin.fetch(_TABLES, name)] for name in SERVICES}
-    return Ground(loop, admin, connections, tables)
+    names = [f"{service}.{table}" for service, found in tables.items() for table in found]
+    filled = [name for name in names if await admin.fetchval(f"SELECT EXISTS (SELECT FROM {name})")]
+    for name in filled:
+        await admin.execute(f"CREATE TABLE {_copy(name)} AS TABLE {name}")
+    return Ground(loop, admin, connections, tables, filled)
+
+
+def _copy(table: str) -> str:
+    return f"as_migrated_{table.replace('.', '_')}"
 
 
 @dataclass(frozen=True)

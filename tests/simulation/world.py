@@ -25,14 +25,14 @@ from eventing.house import House
 from eventing.settings import ServiceSettings
 from payment.app import HOUSE as PAYMENT
 from payment.app import Settings as PaymentSettings
-from payment.stripe_gateway import StripeProvider
 from pledge.app import HOUSE as PLEDGE
 from pledge.app import Settings as PledgeSettings
 from settlement.app import HOUSE as SETTLEMENT
 from settlement.app import Settings as SettlementSettings
+from stripe_sandbox.events import Delivery
+from stripe_sandbox.events import Event as ProviderEvent
 from stripe_sandbox.rendering import render_event
 from stripe_sandbox.resources import Endpoint
-from stripe_sandbox.resources import Event as ProviderEvent
 from stripe_sandbox.webhooks import signature
 from tests.simulation.broker import RELAY_SECONDS, Broker, Queue
 from tests.simulation.faults import Fate
@@ -198,9 +198,8 @@ class World:
             committed=self._dirty[name].set,
         )
         loaded = settings(jwks_url="http://127.0.0.1/", jwt_issuer="nobody", jwt_audience="nobody", **service.given)
-        client: Any = InProcessClient(self.provider, process)
         with pytest.MonkeyPatch.context() as patch:  # the network is the one thing that is not the service's own
-            patch.setattr(payment.app, "StripeProvider", partial(StripeProvider, http_client=client))
+            patch.setattr(payment.app, "MeteredClient", partial(InProcessClient, self.provider, process))
             await process.start(loaded)
         return process
 
@@ -307,6 +306,7 @@ class World:
                 break
             except GoneError:
                 await asyncio.sleep(1)
+        event.deliveries = dict.fromkeys(event.deliveries, Delivery.DELIVERED)
         self.webhooks_on_their_way -= 1
 
     @property
@@ -334,5 +334,4 @@ async def _post(process: Process, body: bytes) -> None:
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": body}
 
-    scope = {"type": "http", "method": "POST", "headers": [(b"stripe-signature", header.encode())]}
-    await route.endpoint(Request(scope, receive))
+    await route.endpoint(Request({"type": "http", "method": "POST", "headers": []}, receive), header)

@@ -131,6 +131,13 @@ class TestStream:
                 "status": "active",
                 "pledged": {"amount": 2_000, "currency": "EUR"},
                 "at_risk": {"amount": 0, "currency": "EUR"},
+                "at_risk_backers": 0,
+                "disputes": {
+                    "open": 0,
+                    "open_amount": {"amount": 0, "currency": "EUR"},
+                    "lost": 0,
+                    "lost_amount": {"amount": 0, "currency": "EUR"},
+                },
                 "backers": 1,
                 "percent": 20,
             }

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, ClassVar
@@ -305,6 +306,28 @@ class TestPages:
         assert document["components"]["schemas"]["Problem"]["required"] == ["type", "title", "status", "detail"]
         assert operation["security"] == [{"Token": []}]
         assert [p["name"] for p in operation["parameters"] if p["required"]] == ["Idempotency-Key"]
+
+    async def test_a_page_and_all_that_it_loads_come_from_the_service_itself(self) -> None:
+        async with client(app()) as http:
+            page = await http.get("/docs/pledge")
+            loaded = re.findall(r'(?:src|href|data-openapi)="([^"]+)"', page.text)
+            assert len(loaded) == 6
+            for address in loaded:
+                assert address.startswith(("/docs/pledge/", "/openapi/"))
+                assert (await http.get(address)).is_success, address
+        policy = page.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; ")
+        assert "http" not in policy
+
+    async def test_a_page_holds_a_token_only_where_the_setting_gives_it_one(self) -> None:
+        given = '{"creator": "ey.J-_1", "backer <1>": "ey.J-_2"}'
+        offered = {"nobody": "", "creator": "ey.J-_1", "backer &lt;1&gt;": "ey.J-_2"}
+        for built, expected in ((app(), {}), (app(api_page_tokens=given), offered)):
+            async with client(built) as http:
+                page = await http.get("/docs/pledge")
+            choices = re.findall(r'value="(.*?)" data-name="(.*?)"', page.text)
+            assert {name: token for token, name in choices} == expected
+            assert ("ey.J" in page.text, page.headers["cache-control"]) == (bool(expected), "no-store")
 
     async def test_metrics_count_by_route_and_never_by_id(self) -> None:
         async with client(app()) as http:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -39,7 +40,13 @@ async def sandbox(sandbox_process: str) -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-async def service(provisioned: Provisioned, sandbox: Sandbox) -> AsyncIterator[Served]:
+def more_settings() -> dict[str, Any]:
+    """What a test sets beside the usual."""
+    return {}
+
+
+@pytest.fixture
+async def service(provisioned: Provisioned, sandbox: Sandbox, more_settings: dict[str, Any]) -> AsyncIterator[Served]:
     async with served(
         HOUSE,
         Settings,
@@ -48,6 +55,7 @@ async def service(provisioned: Provisioned, sandbox: Sandbox) -> AsyncIterator[S
         stripe_api_base=sandbox.address,
         stripe_webhook_secrets=SecretStr(",".join(SECRETS)),
         stripe_timeout_seconds=TIMEOUT_SECONDS,
+        **more_settings,
     ) as running_service:
         yield running_service
 

@@ -7,6 +7,7 @@ import pytest
 
 from analytics.domain import (
     NO_TIER,
+    OTHERS,
     STATUS_AFTER,
     UNKNOWN_DAY,
     Measures,
@@ -99,7 +100,7 @@ LIVE = {"secured": 1, "live": 1, "live_minor": 100, "claimed": 1}
             {"secured": 1, "capture_failed": 1, "claimed": 1},
         ),
         ([PledgePlaced, PledgeAuthorized, PledgeCaptureFailed, PledgeDropped], {"secured": 1, "dropped": 1}),
-        ([PledgePlaced, PledgeCaptured, PledgeRefunded], {"secured": 1, "refunded": 1}),
+        ([PledgePlaced, PledgeCaptured, PledgeRefunded], {"secured": 1, "refunded": 1, "refunded_minor": 100}),
     ],
     ids=lambda value: "-".join(kind.__name__ for kind in value) if isinstance(value, list) else "",
 )
@@ -110,7 +111,7 @@ def test_each_life_of_a_pledge_counts_once_where_it_stands(
 
 
 def test_every_fact_about_a_pledge_that_comes_in_is_known() -> None:
-    assert set(STATUS_AFTER) == {event for event in SUBSCRIPTIONS["analytics"] if issubclass(event, PledgeFact)}
+    assert {*STATUS_AFTER, *OTHERS} == {event for event in SUBSCRIPTIONS["analytics"] if issubclass(event, PledgeFact)}
 
 
 def test_a_changed_pledge_counts_with_its_new_amount_and_stays_charged_in_keep_it_all() -> None:
@@ -142,8 +143,8 @@ def test_a_change_moves_the_sums_from_what_was_to_what_is() -> None:
     before, now = told(PledgeAuthorized, minor=100), told(PledgeCaptured, minor=250)
     moved = Measures(*difference(contribution(before), contribution(now)))
     assert moved == Measures(captured=1, placed_minor=150, live_minor=150, captured_minor=250)
-    assert difference(contribution(now), contribution(now)) == (0,) * 14
-    assert negative(contribution(before)) == difference(contribution(before), (0,) * 14)
+    assert difference(contribution(now), contribution(now)) == (0,) * 21
+    assert negative(contribution(before)) == difference(contribution(before), (0,) * 21)
 
 
 def test_status_names_are_those_that_clients_see() -> None:

@@ -38,8 +38,18 @@ class TestLoad:
         assert load(Tiny).otlp_endpoint is None
 
     def test_shows_no_secret(self, environment: pytest.MonkeyPatch) -> None:
+        environment.setenv("GROUNDSWELL_API_PAGE_TOKENS", '{"creator": "zq-secret"}')
         loaded = load(Tiny)
         assert "zq-secret" not in f"{loaded!r} {loaded} {loaded.model_dump()} {loaded.model_dump_json()}"
+
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "pledge"])
+    def test_tokens_for_the_api_page_go_with_loopback_only(self, environment: pytest.MonkeyPatch, host: str) -> None:
+        environment.setenv("GROUNDSWELL_API_PAGE_TOKENS", '{"creator": "zq-secret"}')
+        assert load(Tiny).api_page_tokens["creator"].get_secret_value() == "zq-secret"
+        environment.setenv("GROUNDSWELL_HTTP_HOST", host)
+        with pytest.raises(SettingsError) as caught:
+            load(Tiny)
+        assert str(caught.value) == "Tiny: GROUNDSWELL_API_PAGE_TOKENS gives tokens away: it goes with loopback only"
 
     @pytest.mark.parametrize(
         ("variable", "value", "reason"),
@@ -51,6 +61,7 @@ class TestLoad:
             ("GROUNDSWELL_JWKS_URL", "file:///zq", "expected http:// or https:// with a host"),
             ("GROUNDSWELL_HTTP_PORT", "70000", "Input should be less than or equal to 65535"),
             ("GROUNDSWELL_JWT_AUDIENCE", None, "is missing"),
+            ("GROUNDSWELL_API_PAGE_TOKENS", "zq", "Invalid JSON: expected value at line 1 column 1"),
         ],
     )
     def test_names_the_variable_and_the_reason_but_not_the_value(

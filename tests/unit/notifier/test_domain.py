@@ -20,17 +20,17 @@ from contracts.pledge import (
     PledgeDropped,
     PledgeFact,
     PledgePlaced,
-    PledgeRefunded,
     PledgeVoided,
     SlotOffered,
 )
 from contracts.settlement import CampaignSettled, Outcome, Tally
 from contracts.subscriptions import SUBSCRIPTIONS
-from notifier import domain, domain_fan_out, domain_offer
-from notifier.domain import Campaign, Facts, Kind, Standing, Status
+from notifier import domain, domain_creator, domain_fan_out, domain_offer, domain_pledge
+from notifier.domain import Backing, Campaign, Facts, Kind, Standing, Status
 
 NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
 CAMPAIGN, PLEDGE, BACKER, CREATOR = CampaignId(new_id()), PledgeId(new_id()), PersonId(new_id()), PersonId(new_id())
+EVENT = new_id()
 PRICE = Money(amount=2500, currency="EUR")
 PLEDGED: dict[str, Any] = {
     "pledge_id": PLEDGE,
@@ -55,8 +55,13 @@ SILENT = [
     PledgeCaptureFailed(**PLEDGED, reason="card_declined"),
     PledgeVoided(**PLEDGED),
     PledgeDropped(**PLEDGED),
-    PledgeRefunded(**PLEDGED),
 ]
+
+
+def backed(before: Backing | None, fact: PledgeFact, version: int) -> Backing:
+    row = domain.backing(before, fact, version)
+    assert row is not None
+    return row
 
 
 def settled(outcome: Outcome) -> CampaignSettled:
@@ -90,22 +95,22 @@ class TestPledge:
         ],
     )
     def test_its_backer_is_told_about_the_pledge(self, fact: PledgeFact, kind: Kind, reason: str) -> None:
-        notice = domain.pledge_notice(fact, NOW)
+        notice = domain_pledge.pledge_notice(fact, EVENT, NOW)
         assert notice is not None
         assert (notice.kind, notice.person_id, notice.about_id) == (kind, BACKER, PLEDGE)
         assert (notice.urgent, Facts.model_validate_json(notice.facts).reason) == (True, reason)
 
     @pytest.mark.parametrize("fact", SILENT, ids=lambda fact: type(fact).__name__)
     def test_other_facts_tell_nobody_yet(self, fact: PledgeFact) -> None:
-        assert domain.pledge_notice(fact, NOW) is None
+        assert domain_pledge.pledge_notice(fact, EVENT, NOW) is None
 
     def test_hold_and_charge_lead_to_the_same_notice(self) -> None:
         """A capture after a hold, or one that overtakes it, confirms nothing a second time."""
-        assert domain.pledge_notice(AUTHORIZED, NOW) == domain.pledge_notice(CAPTURED, NOW)
+        assert domain_pledge.pledge_notice(AUTHORIZED, EVENT, NOW) == domain_pledge.pledge_notice(CAPTURED, EVENT, NOW)
 
     def test_every_fact_that_comes_in_has_a_standing(self) -> None:
         facts = {event for event in SUBSCRIPTIONS["notifier"] if issubclass(event, PledgeFact)}
-        assert set(domain.STANDING_AFTER) == facts
+        assert {*domain.STANDING_AFTER, *domain.OTHERS} == facts
 
 
 class TestOffer:
@@ -124,20 +129,20 @@ class TestOffer:
 
 class TestBacking:
     def test_the_newest_fact_counts_in_whatever_order_they_come(self) -> None:
-        in_order = domain.backing(domain.backing(None, AUTHORIZED, 2), CANCELLED, 3)
-        overtaken = domain.backing(domain.backing(None, CANCELLED, 3), AUTHORIZED, 2)
+        in_order = backed(backed(None, AUTHORIZED, 2), CANCELLED, 3)
+        overtaken = backed(backed(None, CANCELLED, 3), AUTHORIZED, 2)
         assert in_order == overtaken
         assert in_order.standing is Standing.ENDED
 
     def test_a_changed_pledge_stands_with_its_new_amount_and_stays_charged_in_keep_it_all(self) -> None:
-        changed = domain.backing(domain.backing(None, AUTHORIZED, 2), CHANGED, 3)
+        changed = backed(backed(None, AUTHORIZED, 2), CHANGED, 3)
         assert (changed.standing, changed.amount_minor) == (Standing.AUTHORIZED, 4000)
         charged = CHANGED.model_copy(update={"hold_id": None})
-        assert domain.backing(domain.backing(None, CAPTURED, 2), charged, 3).standing is Standing.CAPTURED
+        assert backed(backed(None, CAPTURED, 2), charged, 3).standing is Standing.CAPTURED
 
     def test_a_repeated_fact_changes_nothing(self) -> None:
-        row = domain.backing(None, AUTHORIZED, 2)
-        assert domain.backing(row, AUTHORIZED, 2) is row
+        row = backed(None, AUTHORIZED, 2)
+        assert backed(row, AUTHORIZED, 2) is row
 
 
 class TestToAllBackers:
@@ -164,14 +169,14 @@ class TestToAllBackers:
 
     def test_a_backer_whose_capture_comes_in_after_the_outcome_is_told_the_same(self) -> None:
         campaign = Campaign(CAMPAIGN, outcome=Outcome.FUNDED)
-        row = domain.backing(None, CAPTURED, 3)
+        row = backed(None, CAPTURED, 3)
         notice = domain_fan_out.late_outcome(campaign, row, NOW)
         assert notice is not None
         assert (notice.kind, notice.person_id, notice.about_id) == (Kind.CAMPAIGN_FUNDED, BACKER, CAMPAIGN)
 
     def test_who_was_dropped_is_not_told_that_it_is_funded(self) -> None:
         campaign = Campaign(CAMPAIGN, outcome=Outcome.FUNDED)
-        row = replace(domain.backing(None, CAPTURED, 3), standing=Standing.ENDED)
+        row = replace(backed(None, CAPTURED, 3), standing=Standing.ENDED)
         assert domain_fan_out.late_outcome(campaign, row, NOW) is None
         assert domain_fan_out.late_outcome(Campaign(CAMPAIGN), row, NOW) is None
 
@@ -184,7 +189,7 @@ class TestUpdate:
         assert (fan_out.kind, fan_out.about_id, fan_out.campaign_id) == (Kind.CREATOR_UPDATE, fact.update_id, CAMPAIGN)
         assert fan_out.tier_id == tier_id
         assert Facts.model_validate_json(fan_out.facts) == Facts(title="Moulds", text="We cast on Monday.")
-        assert domain_fan_out.AUDIENCE[fan_out.kind] == {Standing.AUTHORIZED, Standing.CAPTURED}
+        assert domain_fan_out.AUDIENCE[fan_out.kind] == {Standing.AUTHORIZED, Standing.AT_RISK, Standing.CAPTURED}
 
     def test_a_text_at_the_limit_is_told_whole_and_a_longer_one_only_up_to_it(self) -> None:
         limit = domain_fan_out.UPDATE_CHARACTERS_MAX
@@ -204,7 +209,10 @@ class TestCreator:
             provider_fee=zero,
             transfer_id="tr_1",
         )
-        told = [domain.settled_notice(settled(Outcome.FUNDED), NOW), domain.payout_notice(payout, NOW)]
+        told = [
+            domain_creator.settled_notice(settled(Outcome.FUNDED), NOW),
+            domain_creator.payout_notice(payout, EVENT, NOW),
+        ]
         assert [(one.kind, one.person_id, one.about_id) for one in told] == [
             (Kind.CREATOR_SETTLED, CREATOR, CAMPAIGN),
             (Kind.CREATOR_PAYOUT, CREATOR, CAMPAIGN),

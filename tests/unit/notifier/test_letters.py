@@ -41,6 +41,7 @@ def due(kind: Kind = Kind.PLEDGE_CONFIRMED, facts: Facts | None = None) -> Due:
         key=(kind.value, new_id(), new_id()),
         kind=kind,
         campaign_id=new_id(),
+        pledge_id=new_id(),
         facts=facts or SAID.get(kind, Facts()),
         created_at=datetime(2027, 3, 1, 12, tzinfo=UTC),
         attempts=0,

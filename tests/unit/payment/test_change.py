@@ -1,109 +1,16 @@
 """A change of a pledge as its payment sees it: a second hold, and one of the two in the end (DOMAIN P6, Y3, M5)."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Callable
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.campaign import PaymentStrategy
-from contracts.event import Event
-from contracts.ids import CampaignId, ChangeId, PledgeId, new_id
-from contracts.money import Money
-from contracts.payment import PaymentChangeAuthorized, PaymentChangeDeclined, PaymentVoided
-from payment import domain, domain_state
-from payment.domain_events import ChangeEnded, ChangeOrdered, Kind, PaymentOrdered, StepEnded, StepStarted
-from payment.domain_state import Payment
-from payment.gateway import ActionRequired, Decided, Declined, NoEffect, Succeeded
-
-PLEDGE = PledgeId(new_id())
-HELD = 5000
-WANTED = 7000
-FIRST, SECOND = ChangeId(new_id()), ChangeId(new_id())
-
-
-def euros(minor: int) -> Money:
-    return Money(amount=minor, currency="EUR")
-
-
-@dataclass
-class Life:
-    """A payment's stream beside what the provider has of it: live holds by id, and captures."""
-
-    events: list[Event] = field(default_factory=list)
-    state: Payment = domain_state.NOTHING
-    holds: dict[str, int] = field(default_factory=dict)
-    captures: list[int] = field(default_factory=list)
-    numbers: Iterator[int] = field(default_factory=lambda: count(1))
-
-    def record(self, events: Iterable[Event]) -> "Life":
-        for event in events:
-            self.events.append(event)
-            self.state = domain_state.evolve(self.state, event)
-        while following := domain.advance(self.state):
-            self.record(following)
-        return self
-
-    def order(self) -> "Life":
-        ordered = PaymentOrdered(
-            pledge_id=PLEDGE,
-            campaign_id=CampaignId(new_id()),
-            amount=euros(HELD),
-            payment_method="pm_old",
-            strategy=PaymentStrategy.HOLD,
-        )
-        return self.record(domain.order(self.state, ordered))
-
-    def change(self, change_id: ChangeId = FIRST, minor: int = WANTED) -> "Life":
-        wish = ChangeOrdered(pledge_id=PLEDGE, change_id=change_id, amount=euros(minor), payment_method="pm_new")
-        return self.record(domain.order_change(self.state, wish))
-
-    def end(self, change_id: ChangeId = FIRST, *, accepted: bool) -> "Life":
-        ended = ChangeEnded(pledge_id=PLEDGE, change_id=change_id, accepted=accepted)
-        return self.record(domain.end_change(self.state, ended))
-
-    def capture(self, minor: int = HELD) -> "Life":
-        return self.record(domain.want_capture(self.state, PLEDGE, euros(minor)))
-
-    def release(self) -> "Life":
-        return self.record(domain.want_release(self.state, PLEDGE, "backer"))
-
-    def answer(self, outcome: Decided) -> "Life":
-        return self.record(domain.conclude(self.state, outcome))
-
-    def succeed(self) -> "Life":
-        """The provider does what is asked, and knows of nothing that it has not done."""
-        step = self.state.running
-        if step is None:
-            return self
-        started = [event for event in self.events if isinstance(event, StepStarted)][-1]
-        about = domain.counterpart(self.state, started)
-        reference = about
-        match step.kind:
-            case Kind.AUTHORIZE:
-                assert about == ("pm_old" if step.change_id is None else "pm_new")
-                reference = f"pi_{next(self.numbers)}"
-                self.holds[reference] = step.amount.amount
-            case Kind.VOID:
-                assert self.holds.pop(about) == step.amount.amount
-            case Kind.CAPTURE:
-                assert step.amount.amount <= self.holds.pop(about)
-                self.captures.append(step.amount.amount)
-            case _:
-                pass
-        return self.answer(Succeeded(reference, fee=euros(1)))
-
-    def held(self) -> "Life":
-        return self.order().succeed()
-
-    @property
-    def running(self) -> Kind | None:
-        return self.state.running.kind if self.state.running else None
-
-    def last(self) -> Event:
-        return self.events[-1]
+from contracts.ids import ChangeId
+from contracts.payment import PaymentActionRequired, PaymentChangeAuthorized, PaymentChangeDeclined, PaymentVoided
+from payment import domain, domain_fold
+from payment.domain_events import ChangeEnded, Kind, StepEnded
+from payment.gateway import Declined, NoEffect
+from tests.unit.payment.lives import FIRST, HELD, PLEDGE, SECOND, WANTED, Life, euros
 
 
 class TestChange:
@@ -130,11 +37,26 @@ class TestChange:
         assert life.holds == {"pi_1": HELD}
         assert (life.state.hold_id, life.state.held) == ("pi_1", HELD)
 
-    @pytest.mark.parametrize("outcome", [Declined("insufficient_funds"), ActionRequired("pi_9")])
-    def test_that_the_bank_declines_leaves_the_old_hold(self, outcome: Decided) -> None:
-        life = Life().held().change().answer(outcome)
+    def test_that_the_bank_declines_leaves_the_old_hold(self) -> None:
+        life = Life().held().change().answer(Declined("insufficient_funds"))
         assert isinstance(life.last(), PaymentChangeDeclined)
         assert (life.running, life.holds, life.state.ended) == (None, {"pi_1": HELD}, False)
+
+    def test_that_the_bank_wants_the_backer_for_waits_and_is_taken_when_they_pass(self) -> None:
+        life = Life().held().change().ask_backer()
+        told = next(event for event in life.events if isinstance(event, PaymentActionRequired))
+        assert (told.change_id, life.running) == (FIRST, Kind.FOLLOW)
+        assert isinstance(life.succeed().last(), PaymentChangeAuthorized)
+
+    def test_that_the_backer_does_not_pass_leaves_the_old_hold(self) -> None:
+        life = Life().held().change().ask_backer().bank_refuses()
+        assert isinstance(life.last(), PaymentChangeDeclined)
+        assert (life.running, life.holds) == (None, {"pi_1": HELD})
+
+    def test_dropped_while_the_bank_waits_gives_up_what_waits(self) -> None:
+        life = Life().held().change().ask_backer().end(accepted=False).skip()
+        assert life.running is Kind.VOID
+        assert (life.succeed().running, life.waiting, life.holds) == (None, {}, {"pi_1": HELD})
 
     def test_asked_for_twice_is_taken_once(self) -> None:
         life = Life().held().change().change().succeed().change()
@@ -214,9 +136,10 @@ HAPPENINGS: dict[str, Callable[[Life], Life]] = {
     "capture": Life.capture,
     "release": Life.release,
     "succeed": Life.succeed,
-    "decline": lambda life: life.answer(Declined("card_declined")) if life.running is Kind.AUTHORIZE else life,
-    "no effect": lambda life: life.answer(NoEffect("never came")),
-    "not sent": lambda life: life.record(domain.skip(life.state)) if domain.unwanted(life.state) else life,
+    "decline": Life.decline,
+    "wants backer": Life.ask_backer,
+    "no effect": lambda life: life.answer(NoEffect("never came")) if life.running is not Kind.FOLLOW else life,
+    "not sent": Life.skip,
 }
 
 
@@ -241,10 +164,9 @@ def test_whatever_comes_one_hold_is_left_at_most_and_money_is_taken_once(happeni
     for change_id in (FIRST, SECOND):
         if not accepted(life, change_id):
             life.end(change_id, accepted=False)
-    while life.running:
-        life.succeed()
-    state = life.state
+    state = life.settle().state
     assert life.holds == ({state.hold_id: state.held} if state.held else {})
+    assert life.waiting == {}
     if state.release_wanted or life.captures:
         assert life.holds == {}
     assert domain.advance(state) == ()
@@ -255,7 +177,7 @@ def test_the_stream_alone_gives_the_same_state(happenings: list[str]) -> None:
     life = Life()
     for happening in happenings:
         HAPPENINGS[happening](life)
-    state = domain_state.NOTHING
+    state = domain_fold.NOTHING
     for event in life.events:
-        state = domain_state.evolve(state, type(event).model_validate_json(event.model_dump_json()))
+        state = domain_fold.evolve(state, type(event).model_validate_json(event.model_dump_json()))
     assert state == life.state

@@ -102,6 +102,6 @@ def change(**wanted: Any) -> ChangePledge:
 
 def fact(kind: type[PledgeFact], about: Pledge, **fields: Any) -> PledgeFact:
     """A fact of this kind with whatever else it needs."""
-    known = {"hold_id": "pi_1", "reason": "because", "cancelled_at": NOON} | fields
+    known = {"hold_id": "pi_1", "previous_hold_id": "pi_0", "reason": "because", "cancelled_at": NOON} | fields
     needed = {name: known[name] for name in kind.model_fields if name in known}
     return kind(**about.about, **needed)

@@ -30,8 +30,9 @@ from pledge.domain import Pledge, Status, counted, evolve
 from pledge.domain_book import Book, BookState, Pool, Tier, cancel_all
 from pledge.domain_change import CHANGES_MAX, ChangePledge, check_seen, wanted
 from pledge.domain_change import change as decide
-from pledge.domain_decisions import cancel, cancel_with_campaign, expire, follow_payment
+from pledge.domain_decisions import cancel, cancel_with_campaign, expire
 from pledge.domain_options import options
+from pledge.domain_payment import follow_payment
 from pledge.domain_refusals import (
     AmountFixed,
     BelowMinimum,

@@ -35,7 +35,8 @@ from pledge.domain import HELD, LIVE, UNDECIDED, Change, Pledge, Status, counted
 from pledge.domain_book import BookState, Pool, Tier, announce, cancel_all, close
 from pledge.domain_change import change as decide_change
 from pledge.domain_change import wanted
-from pledge.domain_decisions import cancel, cancel_with_campaign, drop, expire, follow_payment
+from pledge.domain_decisions import cancel, cancel_with_campaign, drop, expire
+from pledge.domain_payment import follow_payment
 from tests.unit.pledge.stories import CAMPAIGN, DEADLINE, NOON, POOL, TIER, book, change, decided, euros, wish
 
 S: Final = Status

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from scenarios.checks import claims
-from scenarios.evidence import Evidence
+from scenarios.evidence import Evidence, alarms
 from scenarios.model import Tally
 from scenarios.play import Play
 from tests.unit.scenarios.evidence import evidence, play
@@ -28,6 +28,12 @@ def with_mails(**kinds: int) -> Evidence:
 
 def test_evidence_that_adds_up_breaks_no_claim() -> None:
     assert broken(evidence()) == []
+
+
+def test_alarms_about_pledges_of_others_do_not_count_and_those_about_nobody_named_do() -> None:
+    own, another = play().pledges[0].id, "another"
+    assert alarms(play(), {"count": 2, "pledge_ids": [own, another]}) == 1
+    assert alarms(play(), {"count": 5, "pledge_ids": [another]}) == 4
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,130 @@
+"""Operators' commands beside those of every service: `payment cases …`. Tables for people, `--json` for programs."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, Final, TypeVar
+from uuid import UUID
+
+import typer
+from pydantic import TypeAdapter
+
+from eventing.database import Pool, connect_pool
+from eventing.refusal import Refusal
+from eventing.runtime import running
+from eventing.service import CommandError, Run, runner
+from eventing.settings import ServiceSettings
+from payment import queries_cases
+from payment.api_cases import LIST_MAX, CaseOut, WholeCase, shown, shown_whole
+from payment.cases import CaseKind, CaseState
+from payment.handlers import DEFINITION
+from payment.handlers_cases import CommentCase, ResolveCase
+
+S = TypeVar("S", bound=ServiceSettings)
+
+AsJson = Annotated[bool, typer.Option("--json", help="For programs")]
+BY: Final = typer.Option(help="The id of the operator who says so; it is kept")
+
+
+def add_commands(cli: typer.Typer, settings: type[S]) -> None:
+    run = runner(settings)
+    cases = typer.Typer(no_args_is_help=True, help="What a person has to look at")
+    cli.add_typer(cases, name="cases")
+    _add_reads(cases, run)
+    _add_writes(cases, run)
+
+
+def _add_reads(cases: typer.Typer, run: Run[S]) -> None:
+    @cases.command("list")
+    def list_(
+        state: Annotated[CaseState | None, typer.Option(help="Only these; without it all")] = None,
+        kind: Annotated[CaseKind | None, typer.Option(help="Only of this kind")] = None,
+        limit: Annotated[int, typer.Option(min=1, max=LIST_MAX, help="So many at most, the newest first")] = LIST_MAX,
+        as_json: AsJson = False,
+    ) -> None:
+        """The newest first."""
+
+        async def command(loaded: S) -> str:
+            async with _pool(loaded) as pool:
+                found, _ = await queries_cases.listed(pool, state=state, kind=kind, after=None, limit=limit)
+            return listed([shown(case) for case in found], as_json=as_json)
+
+        run(command)
+
+    @cases.command()
+    def show(
+        case_id: UUID,
+        as_json: AsJson = False,
+    ) -> None:
+        """One of them, with what was said of it and the operation that it is about."""
+
+        async def command(loaded: S) -> str:
+            async with _pool(loaded) as pool:
+                found = await queries_cases.whole(pool, case_id)
+            if found is None:
+                raise CommandError(f"There is no case {case_id}.")
+            whole = shown_whole(found)
+            return whole.model_dump_json(indent=2) if as_json else page(whole)
+
+        run(command)
+
+
+def _add_writes(cases: typer.Typer, run: Run[S]) -> None:
+    @cases.command()
+    def comment(case_id: UUID, text: str, by: Annotated[UUID, BY]) -> None:
+        """Say something about a case. No names, addresses or card data."""
+        run(lambda loaded: _execute(loaded, CommentCase(case_id, by, text), "said"))
+
+    @cases.command()
+    def resolve(
+        case_id: UUID, by: Annotated[UUID, BY], text: Annotated[str, typer.Option(help="Why; kept as a comment")] = ""
+    ) -> None:
+        """Resolve a case. Nothing but the case changes: no money is moved."""
+        run(lambda loaded: _execute(loaded, ResolveCase(case_id, by, text), "resolved"))
+
+
+@asynccontextmanager
+async def _pool(loaded: ServiceSettings) -> AsyncIterator[Pool]:
+    async with await connect_pool(loaded.database_url.get_secret_value(), "cases") as pool:
+        yield pool
+
+
+async def _execute(loaded: ServiceSettings, command: Any, done: str) -> str:
+    try:
+        async with running(loaded, DEFINITION, consume=False) as runtime:
+            await runtime.commit.execute(command)
+    except Refusal as refusal:
+        raise CommandError(f"{refusal.title}. {refusal.detail}") from None
+    return done
+
+
+def listed(found: Sequence[CaseOut], *, as_json: bool) -> str:
+    if as_json:
+        return TypeAdapter(list[CaseOut]).dump_json(list(found), indent=2).decode()
+    if not found:
+        return "No cases. Nothing waits for a person."
+    rows = [(f"{c.opened_at:%Y-%m-%d %H:%M}", c.state, c.kind, str(c.case_id), c.summary) for c in found]
+    return table(("opened (UTC)", "state", "kind", "case", "summary"), rows)
+
+
+def page(case: WholeCase) -> str:
+    about = {**case.model_dump(mode="json", exclude={"comments", "operation", "links"})}
+    parts = [_pairs(about)]
+    if case.operation is not None:
+        operation = case.operation
+        amount = f"{operation.amount.amount} {operation.amount.currency} (minor units)"
+        parts.append("operation\n" + _pairs(operation.model_dump(mode="json") | {"amount": amount}))
+    said = [(f"{c.at:%Y-%m-%d %H:%M}", str(c.author or "the platform"), c.text) for c in case.comments]
+    parts.append(table(("at (UTC)", "by", "comment"), said) if said else "No comments.")
+    return "\n\n".join(parts)
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    width = max(map(len, values))
+    return "\n".join(f"{name:<{width}}  {'-' if value is None else value}" for name, value in values.items())
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as what is in them; the last one may run on."""
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head) - 1)]
+    lines = (head, ["-" * len(name) for name in head], *rows)
+    return "\n".join("  ".join([*map(str.ljust, line, widths), line[-1]]) for line in lines)

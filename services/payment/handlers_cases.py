@@ -1,0 +1,119 @@
+"""What becomes of cases inside the group's transaction: opened and closed by jobs, commented and resolved by people."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+from uuid import UUID
+
+from eventing.definition import Answer, Handler
+from eventing.refusal import Refusal
+from eventing.work import Need, Work
+from payment import cases
+from payment.cases import CASES, CaseKind, CaseRow, CaseState, case_id_of
+
+
+class NoSuchCase(Refusal):
+    code: ClassVar[str] = "case-not-found"
+    title: ClassVar[str] = "There is no such case"
+    status: ClassVar[int] = 404
+
+
+class CaseResolved(Refusal):
+    code: ClassVar[str] = "case-resolved"
+    title: ClassVar[str] = "This case is resolved already"
+
+
+@dataclass(frozen=True)
+class OpenCase:
+    """A job has found something; see `cases.open_case`."""
+
+    kind: CaseKind
+    about: str
+    summary: str
+    campaign_id: UUID | None = None
+    pledge_id: UUID | None = None
+    operation_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class CloseCase:
+    """A job has found that it came right by itself."""
+
+    kind: CaseKind
+    about: str
+    text: str
+
+
+@dataclass(frozen=True)
+class CommentCase:
+    case_id: UUID
+    person_id: UUID
+    text: str
+
+
+@dataclass(frozen=True)
+class ResolveCase:
+    case_id: UUID
+    person_id: UUID
+    text: str  # why; kept as a comment, if it is not empty
+
+
+def open_case(work: Work, command: OpenCase) -> Answer:
+    opened = cases.open_case(
+        work,
+        command.kind,
+        command.about,
+        command.summary,
+        campaign_id=command.campaign_id,
+        pledge_id=command.pledge_id,
+        operation_id=command.operation_id,
+    )
+    return {"opened": opened}
+
+
+def close_case(work: Work, command: CloseCase) -> Answer:
+    return {"closed": cases.close_case(work, command.kind, command.about, command.text)}
+
+
+def comment_case(work: Work, command: CommentCase) -> Answer:
+    case = _case(work, command.case_id)
+    comment = cases.comment(work, case.case_id, command.person_id, command.text)
+    return {"comment_id": str(comment.comment_id), "links": {"case": address(case.case_id)}}
+
+
+def resolve_case(work: Work, command: ResolveCase) -> Answer:
+    """Who resolves it, and when, is kept. Nothing else changes: no money is moved (DOMAIN Y6)."""
+    case = _case(work, command.case_id)
+    if case.state is CaseState.RESOLVED:
+        raise CaseResolved("Somebody was faster, or it came right by itself: its comments say which.")
+    if command.text:
+        cases.comment(work, case.case_id, command.person_id, command.text)
+    cases.resolve(work, case, command.person_id)
+    return {"case_id": str(case.case_id), "state": CaseState.RESOLVED, "links": {"self": address(case.case_id)}}
+
+
+def address(case_id: UUID) -> str:
+    return f"/operations/cases/{case_id}"
+
+
+def _case(work: Work, case_id: UUID) -> CaseRow:
+    case = work.get(CASES, case_id)
+    if case is None:
+        raise NoSuchCase("The list of cases has those that there are.")
+    return case
+
+
+def _found(command: OpenCase | CloseCase) -> Iterable[Need]:
+    return ((CASES, (case_id_of(command.kind, command.about),)),)
+
+
+def _named(command: CommentCase | ResolveCase) -> Iterable[Need]:
+    return ((CASES, (command.case_id,)),)
+
+
+COMMANDS: Final[Mapping[type[Any], Handler]] = {
+    OpenCase: Handler(open_case, _found),
+    CloseCase: Handler(close_case, _found),
+    CommentCase: Handler(comment_case, _named),
+    ResolveCase: Handler(resolve_case, _named),
+}

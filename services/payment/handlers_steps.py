@@ -1,0 +1,98 @@
+"""The way of every wish about a pledge: recorded, what is not wanted any more skipped, the next step written down."""
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+from contracts.campaign import PaymentStrategy
+from contracts.event import Event
+from eventing.work import Fold, Need, Work
+from payment import domain, domain_fold, handlers_renewal, tables
+from payment.budget import Lane, lane_of
+from payment.domain_events import Kind, StepStarted
+from payment.domain_state import Payment
+from payment.tables import OPERATIONS, PAYERS, RENEWALS, OperationRow, State
+
+PAYMENT = Fold(domain_fold.evolve)
+CREATIONS = frozenset((Kind.AUTHORIZE, Kind.CHARGE, Kind.SAVE))
+_SOON = frozenset((Kind.AUTHORIZE, Kind.FOLLOW))
+RELEASE = "release"  # the purpose of a refund of all that is left
+
+
+def needs(pledge_id: UUID) -> tuple[Need, ...]:
+    """What every handler about a pledge touches."""
+    return (PAYERS, (pledge_id,)), (RENEWALS, (pledge_id,)), (PAYMENT, pledge_id)
+
+
+def payment_of(work: Work, pledge_id: UUID) -> Payment:
+    return work.stream(PAYMENT, pledge_id).state or domain_fold.NOTHING
+
+
+def record(work: Work, pledge_id: UUID, *events: Event) -> None:
+    """Append, and plan the renewal of the hold that is current then."""
+    work.append(PAYMENT, pledge_id, *events)
+    handlers_renewal.plan(work, pledge_id, payment_of(work, pledge_id), events)
+
+
+def wish(work: Work, pledge_id: UUID, events: tuple[Event, ...]) -> None:
+    if not events:
+        return
+    record(work, pledge_id, *events)
+    skip_unwanted(work, pledge_id)
+    advance(work, pledge_id, delay_seconds=0)
+
+
+def skip_unwanted(work: Work, pledge_id: UUID) -> None:
+    """A step that is not wanted any more and was never sent, or moves nothing, ends here (DOMAIN P8)."""
+    payment = payment_of(work, pledge_id)
+    if not domain.unwanted(payment):
+        return
+    assert payment.running is not None
+    row = work.get(OPERATIONS, tables.operation_id_of(pledge_id, payment.running.kind, payment.running.attempt))
+    assert row is not None, "a running step has its operation"
+    if row.state is State.WAITING and (row.sends == 0 or row.kind is Kind.FOLLOW):
+        work.put(OPERATIONS, replace(row, state=State.SKIPPED, outcome="skipped", decided_at=work.now))
+        record(work, pledge_id, *domain.skip(payment))
+
+
+def advance(work: Work, pledge_id: UUID, delay_seconds: float) -> None:
+    """Record what follows from the state, and write down the operation of a step that it starts."""
+    while events := domain.advance(payment_of(work, pledge_id)):
+        record(work, pledge_id, *events)
+        for event in events:
+            if isinstance(event, StepStarted):
+                _write_down(work, event, delay_seconds)
+
+
+def _write_down(work: Work, step: StepStarted, delay_seconds: float) -> None:
+    payment = payment_of(work, step.pledge_id)
+    ordered, payer = payment.order, work.get(PAYERS, step.pledge_id)
+    assert ordered is not None, "a step follows from an order"
+    row = OperationRow(
+        operation_id=tables.operation_id_of(step.pledge_id, step.kind, step.attempt),
+        subject_id=step.pledge_id,
+        campaign_id=ordered.campaign_id,
+        kind=step.kind,
+        attempt=step.attempt,
+        amount=step.amount.amount,
+        currency=step.amount.currency,
+        counterpart=domain.card_of(payment, step) if step.kind in CREATIONS else step.hold_id or payment.hold_id,
+        due_at=work.now + timedelta(seconds=delay_seconds),
+        created_at=work.now,
+        reference=step.hold_id if step.kind is Kind.FOLLOW else None,
+        customer=payer.customer_id if payer else None,
+        off_session=step.kind in CREATIONS and bool(step.hold_id),
+        extended=ordered.strategy is PaymentStrategy.EXTENDED_HOLD,
+        purpose=str(step.refund_id or RELEASE) if step.kind is Kind.REFUND else "",
+        lane=_lane(payment, step),
+        act_by=payment.hold.capture_before if payment.hold else None,
+    )
+    work.insert(OPERATIONS, row)
+
+
+def _lane(payment: Payment, step: StepStarted) -> Lane:
+    """Nobody waits at the checkout for what is asked again about a hold that was there before."""
+    if step.kind is Kind.CHARGE and step.hold_id:
+        return Lane.SETTLEMENT
+    awaited = step.kind is Kind.FOLLOW and (payment.awaited is not None or step.change_id is not None)
+    return lane_of(step.kind) if awaited or not step.hold_id or step.kind not in _SOON else Lane.RENEWAL

@@ -1,0 +1,149 @@
+"""Cases as operators meet them, over HTTP and on the command line (DOMAIN Y6)."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from contracts.ids import new_id
+from contracts.payment import PaymentAuthorized
+from deploy.local.provision import Provisioned
+from eventing.tokens import Role
+from payment.cases import CaseKind, case_id_of
+from payment.domain_events import Kind
+from payment.handlers_cases import CloseCase, OpenCase
+from payment.tables import operation_id_of
+from tests.contract.stripe_sandbox_server import API_KEY
+from tests.integration.eventing.shell import AUDIENCE, ISSUER
+from tests.integration.payment.conftest import SECRETS
+from tests.integration.payment.platform import Platform, until
+from tests.integration.served import Served
+
+CASES = "/operations/cases"
+
+
+async def opened(service: Served, about: str, kind: CaseKind = CaseKind.DRIFT) -> None:
+    await service.runtime.commit.execute(OpenCase(kind, about, f"{about} differs"))
+
+
+async def read(service: Served, path: str) -> Any:
+    answer = await service.http.get(path, headers=service.bearer(new_id(), Role.OPERATOR))
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def send(service: Served, path: str, body: Any, *, by: UUID, key: str = "") -> httpx.Response:
+    headers = service.bearer(by, Role.OPERATOR) | {"Idempotency-Key": key or str(new_id())}
+    return await service.http.post(path, json=body, headers=headers)
+
+
+async def abouts(service: Served, query: str = "") -> list[str]:
+    return [case["about"] for case in (await read(service, CASES + query))["items"]]
+
+
+class TestHttp:
+    async def test_a_case_is_seen_with_its_operation_commented_and_resolved_once(
+        self, platform: Platform, service: Served
+    ) -> None:
+        placed = platform.placed()
+        await platform.tell(placed)
+        await platform.until_said(placed.pledge_id, PaymentAuthorized)
+        operation_id = operation_id_of(placed.pledge_id, Kind.AUTHORIZE, 1)
+        command = OpenCase(
+            CaseKind.MISMATCH, "x", "x differs", placed.campaign_id, placed.pledge_id, operation_id=operation_id
+        )
+        await service.runtime.commit.execute(command)
+        [case] = (await read(service, CASES))["items"]
+        path = case["links"]["self"]
+        ada, bob = new_id(), new_id()
+        first = await send(service, f"{path}/comments", {"text": "I look"}, by=ada, key="once")
+        again = await send(service, f"{path}/comments", {"text": "I look"}, by=ada, key="once")
+        assert (first.status_code, first.headers["location"], first.json()) == (201, path, again.json())
+        other = await send(service, f"{path}/comments", {"text": "Another"}, by=ada, key="once")
+        assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-key-reused")
+
+        done = await send(service, f"{path}/resolve", {"text": "It was me"}, by=bob, key="done")
+        repeated = await send(service, f"{path}/resolve", {"text": "It was me"}, by=bob, key="done")
+        assert (done.status_code, repeated.json()) == (200, done.json())
+        late = await send(service, f"{path}/resolve", {}, by=ada)
+        assert (late.status_code, late.json()["type"]) == (409, "/problems/case-resolved")
+
+        whole = await read(service, path)
+        assert (whole["state"], whole["resolved_by"], whole["resolved_at"] is None) == ("resolved", str(bob), False)
+        assert [(c["author"], c["text"]) for c in whole["comments"]] == [(str(ada), "I look"), (str(bob), "It was me")]
+        assert (whole["operation"]["operation_id"], whole["operation"]["kind"]) == (str(operation_id), "authorize")
+        assert whole["operation"]["amount"] == {"amount": 5000, "currency": "EUR"}
+
+    async def test_the_list_is_filtered_and_turned_page_by_page_and_a_case_that_comes_again_opens_again(
+        self, service: Served
+    ) -> None:
+        assert await read(service, CASES) == {"items": [], "next": None}
+        for number in range(5):
+            await opened(service, f"a{number}")
+        await opened(service, "b", CaseKind.WEBHOOK)
+        await opened(service, "b", CaseKind.WEBHOOK)  # the same again
+        await service.runtime.commit.execute(CloseCase(CaseKind.DRIFT, "a2", "It agrees."))
+        assert await abouts(service) == ["b", "a4", "a3", "a2", "a1", "a0"]
+        assert await abouts(service, "?state=open&kind=drift") == ["a4", "a3", "a1", "a0"]
+        assert await abouts(service, "?state=resolved") == ["a2"]
+        seen, path = [], f"{CASES}?state=open&limit=2"
+        while path:
+            page = await read(service, path)
+            seen += [case["about"] for case in page["items"]]
+            path = page["next"]
+        assert seen == ["b", "a4", "a3", "a1", "a0"]
+        await opened(service, "a2")
+        assert (await abouts(service, "?state=open"))[0] == "a2"
+
+    async def test_how_many_wait_is_a_metric(self, service: Served) -> None:
+        await opened(service, "a")
+        await opened(service, "b")
+
+        async def told() -> bool:
+            return 'groundswell_payment_open_cases{kind="drift"} 2.0' in (await service.http.get("/metrics")).text
+
+        await until(told, seconds=40)
+
+
+class TestCommandLine:
+    @pytest.mark.timeout(300)  # each command is a process with all of its imports
+    async def test_cases_are_listed_commented_and_resolved(self, service: Served, provisioned: Provisioned) -> None:
+        operator, case_id = str(new_id()), str(case_id_of(CaseKind.DRIFT, "txn_1"))
+        await opened(service, "txn_1")
+        code, out, _ = await cli(provisioned, "cases", "list", "--state", "open", "--json")
+        assert (code, [case["case_id"] for case in json.loads(out)]) == (0, [case_id])
+        assert (await cli(provisioned, "cases", "comment", case_id, "I look", "--by", operator))[:2] == (0, "said\n")
+        assert (await send(service, f"{CASES}/{case_id}/resolve", {}, by=new_id())).status_code == 200
+        code, out, err = await cli(provisioned, "cases", "resolve", case_id, "--by", operator)
+        assert (code, out, "This case is resolved already." in err) == (1, "", True)
+        whole = await read(service, f"{CASES}/{case_id}")
+        assert [(comment["author"], comment["text"]) for comment in whole["comments"]] == [(operator, "I look")]
+
+
+async def cli(provisioned: Provisioned, *arguments: str) -> tuple[int, str, str]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("GROUNDSWELL_")}
+    settings = {
+        "DATABASE_URL": provisioned.database_urls["payment"],
+        "BROKER_URL": provisioned.broker_urls["payment"],
+        "JWKS_URL": "http://127.0.0.1:1/jwks.json",
+        "JWT_ISSUER": ISSUER,
+        "JWT_AUDIENCE": AUDIENCE,
+        "STRIPE_API_KEY": API_KEY,
+        "STRIPE_WEBHOOK_SECRETS": ",".join(SECRETS),
+        "LOG_LEVEL": "ERROR",
+    }
+    process = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).with_name("payment")),
+        *arguments,
+        env=plain | {f"GROUNDSWELL_{name}": value for name, value in settings.items()},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()

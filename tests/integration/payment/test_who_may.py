@@ -1,0 +1,105 @@
+"""Who may do what with payments, at every operation of the API page (DOMAIN H2)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+from contracts.campaign import CampaignLaunched
+from contracts.ids import CampaignId, PersonId, new_id
+from eventing.tokens import Role
+from payment.cases import CaseKind, case_id_of
+from payment.handlers_cases import OpenCase
+from tests.integration.eventing.shell import AUDIENCE, ISSUER
+from tests.integration.payment.platform import Platform
+from tests.integration.served import Served
+from tests.integration.who_may import (
+    Asked,
+    Who,
+    bad_tokens,
+    expected,
+    guarded,
+    operations,
+    send,
+    verdicts,
+)
+
+CASE: Final = "/operations/cases/{case_id}"
+OPERATORS: Final = frozenset({Who.OPERATOR})
+OWN: Final = frozenset({Who.OWNER, Who.OPERATOR})
+
+MAY: Final = {
+    "GET /campaigns/{campaign_id}/ledger": OWN,
+    "GET /operations": OPERATORS,
+    "GET /operations/cases": OPERATORS,
+    f"GET {CASE}": OPERATORS,
+    f"POST {CASE}/comments": OPERATORS,
+    f"POST {CASE}/resolve": OPERATORS,
+}
+PROVIDERS: Final = (
+    "POST /webhooks/stripe"  # Guarded by its signature alone: tests/integration/payment/test_webhooks.py.
+)
+BODIES: Final[dict[str, Any]] = {
+    f"POST {CASE}/comments": {"text": "I look"},
+    f"POST {CASE}/resolve": {"text": "It is mended"},
+}
+
+
+async def document(service: Served) -> dict[str, Any]:
+    return dict((await service.http.get("/openapi.json")).json())
+
+
+async def a_case(service: Served) -> UUID:
+    about = str(new_id())
+    await service.runtime.commit.execute(OpenCase(CaseKind.DRIFT, about, "It differs"))
+    return case_id_of(CaseKind.DRIFT, about)
+
+
+async def a_campaign(platform: Platform) -> CampaignLaunched:
+    """Another campaign, of another creator."""
+    changed = {"campaign_id": CampaignId(new_id()), "creator_id": PersonId(new_id())}
+    launched = platform.launched().model_copy(update=changed)
+    await platform.tell(launched)
+    return launched
+
+
+async def ask(service: Served, platform: Platform, operation: str) -> Asked:
+    """A campaign and a case for each operation, and everybody who may ask about them."""
+    launched = await a_campaign(platform)
+
+    def token(person_id: UUID, role: Role) -> str:
+        return service.bearer(person_id, role)["Authorization"].removeprefix("Bearer ")
+
+    tokens = {
+        Who.NOBODY: "",
+        Who.WRONG_ROLE: token(new_id(), Role.BACKER),
+        Who.OPERATOR: token(new_id(), Role.OPERATOR),
+        Who.OTHER_OWNER: token(new_id(), Role.CREATOR),
+        Who.OWNER: token(launched.creator_id, Role.CREATOR),
+    }
+    path = operation.partition(" ")[2].format(campaign_id=launched.campaign_id, case_id=await a_case(service))
+    return Asked(path, tokens, BODIES.get(operation))
+
+
+async def test_whoever_is_not_listed_is_refused_at_every_operation(service: Served, platform: Platform) -> None:
+    names = operations(await document(service))
+    assert set(names) == {*MAY, PROVIDERS}
+    asked = [name for name in names if name != PROVIDERS]
+    found = await verdicts(service.http, asked, lambda name: ask(service, platform, name))
+    assert found == expected(asked, MAY)
+
+
+async def test_a_token_that_does_not_hold_is_refused_wherever_one_is_looked_at(
+    service: Served, platform: Platform
+) -> None:
+    bad = bad_tokens(service.issuer.keys["first"], "first", issuer=ISSUER, audience=AUDIENCE, role="operator")
+    asked = {name: await ask(service, platform, name) for name in guarded(await document(service))}
+    before = await platform.pool.fetchval("SELECT count(*) FROM payment_case_comment")
+    answers = {
+        (name, wrong): await send(service.http, name, request, token)
+        for name, request in asked.items()
+        for wrong, token in bad.items()
+    }
+    assert set(asked) == set(MAY)
+    assert answers == dict.fromkeys(answers, (401, "unauthenticated"))
+    assert await platform.pool.fetchval("SELECT count(*) FROM payment_case_comment") == before
