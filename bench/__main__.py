@@ -11,7 +11,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import consume, intake, neighbours, page, pipeline, placements, rebuild, relay, rush, size, visible
+from bench import consume, intake, neighbours, page, pipeline, placements, rebuild, relay, rush, sandbox, size, visible
 from bench.row import Figure, Ground, Result, Row, median
 from deploy.local.provision import drop, provision
 from deploy.local.servers import Servers, backing_servers
@@ -29,6 +29,7 @@ ROWS = (
     pipeline.PIPELINE,
     pipeline.MEMORY,
     visible.ROW,
+    sandbox.ROW,
     placements.ROW,
 )
 RESULTS = Path(__file__).parent / "results.json"

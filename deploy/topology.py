@@ -84,6 +84,21 @@ def _service(name: str, routes: tuple[str, ...], *, needs: tuple[str, ...] = (),
 # In the gateway's order, first match wins: campaign is last because its `tiers*` holds pledge's waitlist too.
 SERVICES = (
     _service(
+        "payment",
+        (
+            "/webhooks/stripe",
+            "/payments/*",
+            "/operations*",
+            "/campaigns/{id}/ledger",
+            "/campaigns/{id}/statement*",
+            "/pledges/{id}/next-action",
+        ),
+        needs=("stripe-sandbox",),
+        STRIPE_API_KEY="{stripe_api_key}",
+        STRIPE_API_BASE="{stripe_api_base}",
+        STRIPE_WEBHOOK_SECRETS="{stripe_webhook_secret}",
+    ),
+    _service(
         "pledge",
         (
             "/campaigns/{id}/pledges",
@@ -94,20 +109,6 @@ SERVICES = (
             "/campaigns/{id}/fulfilment.csv",
             "/campaigns/{id}/tiers/{tier}/waitlist",
         ),
-    ),
-    _service(
-        "payment",
-        (
-            "/webhooks/stripe",
-            "/payments/*",
-            "/operations*",
-            "/campaigns/{id}/ledger",
-            "/campaigns/{id}/statement*",
-        ),
-        needs=("stripe-sandbox",),
-        STRIPE_API_KEY="{stripe_api_key}",
-        STRIPE_API_BASE="{stripe_api_base}",
-        STRIPE_WEBHOOK_SECRETS="{stripe_webhook_secret}",
     ),
     _service("settlement", ("/campaigns/{id}/settlement*",)),
     _service(
@@ -147,7 +148,7 @@ STRIPE_SANDBOX = Part(
         "STRIPE_SANDBOX_WEBHOOK_SECRET": "{stripe_webhook_secret}",
         # Only those that the payment service acts on: each hold makes three.
         "STRIPE_SANDBOX_WEBHOOK_EVENTS": "payment_intent.amount_capturable_updated,payment_intent.succeeded,"
-        "payment_intent.payment_failed,payment_intent.canceled",
+        "payment_intent.payment_failed,payment_intent.canceled,setup_intent.succeeded,setup_intent.setup_failed",
         "STRIPE_SANDBOX_PUBLIC_URL": "{stripe_sandbox_public_url}",
     },
     ready_path="/sandbox",

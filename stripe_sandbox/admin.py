@@ -11,7 +11,8 @@ from stripe_sandbox.answers import answer, body_of
 from stripe_sandbox.bank import Bank
 from stripe_sandbox.dashboard import Dashboard
 from stripe_sandbox.errors import Document
-from stripe_sandbox.faults import Fault
+from stripe_sandbox.faults import Fault, Randomly, WebhookFault
+from stripe_sandbox.limits import Limiter, Limits
 from stripe_sandbox.sandbox import Sandbox
 
 ADVANCE_MAX_SECONDS = 366 * 86_400  # A year: longer than any campaign, so more is a mistake.
@@ -40,6 +41,9 @@ class Admin:
             Route("/sandbox", self._page),
             Route("/sandbox/books", self._books),
             Route("/sandbox/faults", self._faults, methods=["GET", "POST", "DELETE"]),
+            Route("/sandbox/faults/webhooks", self._webhook_faults, methods=["POST"]),
+            Route("/sandbox/faults/random", self._random_faults, methods=["POST"]),
+            Route("/sandbox/limits", self._limits, methods=["GET", "POST"]),
             Route("/sandbox/clock", self._clock, methods=["GET", "POST"]),
             Route("/sandbox/reset", self._reset, methods=["POST"]),
             *Bank(self._sandbox).routes(),
@@ -55,7 +59,8 @@ class Admin:
             **sandbox.state.books.document(),
             "balance": dict(sandbox.state.balance),
             "events": len(sandbox.state.events),
-            "webhooks_outstanding": sandbox.sender.outstanding,
+            "webhooks_outstanding": sandbox.webhooks_outstanding,
+            "webhooks_held_back": len(sandbox.crossing),
             "now": sandbox.state.clock.now(),
         }
 
@@ -65,7 +70,20 @@ class Admin:
             faults.clear()
         elif request.method == "POST":
             faults.add(await body_of(request, Fault))
-        return answer({"faults": [fault.model_dump(mode="json") for fault in faults.plan()]})
+        return answer(faults.document())
+
+    async def _webhook_faults(self, request: Request) -> Response:
+        self._sandbox.faults.add(await body_of(request, WebhookFault))
+        return answer(self._sandbox.faults.document())
+
+    async def _random_faults(self, request: Request) -> Response:
+        self._sandbox.faults.at_random(await body_of(request, Randomly))
+        return answer(self._sandbox.faults.document())
+
+    async def _limits(self, request: Request) -> Response:
+        if request.method == "POST":
+            self._sandbox.limiter = Limiter(await body_of(request, Limits))
+        return answer(self._sandbox.limiter.limits.model_dump(by_alias=True))
 
     async def _clock(self, request: Request) -> Response:
         clock = self._sandbox.state.clock
@@ -73,7 +91,7 @@ class Admin:
         if request.method == "POST":
             wanted = await body_of(request, _Advance)
             clock.advance((wanted.advance_seconds or 0) if wanted.now is None else wanted.now - clock.now())
-            expired = self._sandbox.payments.expire_holds()
+            expired = self._sandbox.tick()
         return answer({"now": clock.now(), "expired_holds": expired})
 
     async def _reset(self, _: Request) -> Response:

@@ -19,7 +19,7 @@ from stripe_sandbox.sandbox import Sandbox
 from stripe_sandbox.server import serve as run_server
 from stripe_sandbox.settings import Settings
 
-EXPIRY_SECONDS = 1.0  # How late the end of a hold may show while nobody asks.
+TICK_SECONDS = 0.5  # How late the end of a hold may show while nobody asks.
 DEFAULT_PORT = 12111
 
 cli = typer.Typer(help="A local provider that speaks the part of Stripe's API that Groundswell uses.")
@@ -33,10 +33,10 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         sandbox.sender.start()
-        expiry = asyncio.create_task(_expire_holds(sandbox))
+        ticking = asyncio.create_task(_tick(sandbox))
         yield
-        expiry.cancel()
-        await asyncio.gather(expiry, return_exceptions=True)
+        ticking.cancel()
+        await asyncio.gather(ticking, return_exceptions=True)
         await sandbox.sender.stop()
 
     admin = Starlette(
@@ -66,10 +66,10 @@ def serve(
     run_server(create_app(), host, port)
 
 
-async def _expire_holds(sandbox: Sandbox) -> None:
+async def _tick(sandbox: Sandbox) -> None:
     while True:
-        await asyncio.sleep(EXPIRY_SECONDS)
-        sandbox.payments.expire_holds()
+        await asyncio.sleep(TICK_SECONDS)
+        sandbox.tick()
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -91,7 +91,8 @@ def confirm(intent: Intent, method: PaymentMethod, terms: Terms) -> Attempt:
     """Hold or take the money, ask for authentication, or decline."""
     if intent.status not in CONFIRMABLE:
         raise UnexpectedStateError(intent, "confirmed", CONFIRMABLE)
-    intent = replace(intent, payment_method=method.id, last_failure=None)
+    if intent.payment_method != method.id or intent.last_failure is not None:
+        intent = replace(intent, payment_method=method.id, last_failure=None)
     if not terms.authenticated and _needs_authentication(intent, method, off_session=terms.off_session):
         if terms.off_session:
             return _declined(intent, method, AUTHENTICATION_REQUIRED, terms)
@@ -188,17 +189,18 @@ def _needs_authentication(intent: Intent, method: PaymentMethod, *, off_session:
 
 
 def _approved(intent: Intent, method: PaymentMethod, terms: Terms) -> Attempt:
-    charge = replace(_charge(intent, method, terms), authenticated=terms.authenticated)
     if intent.capture_method != "manual":
+        charge = _charge(intent, method, terms)
         return Attempt(*_taken(replace(intent, latest_charge=charge.id), charge, intent.amount))
     window, extended = _hold_seconds(intent, method.card.brand, off_session=terms.off_session)
+    charge = _charge(intent, method, terms, capture_before=terms.now + window, extended=extended)
     held = replace(
         intent,
         status=Status.REQUIRES_CAPTURE,
         latest_charge=charge.id,
         amount_capturable=intent.amount,
     )
-    return Attempt(held, replace(charge, capture_before=terms.now + window, extended=extended))
+    return Attempt(held, charge)
 
 
 def _hold_seconds(intent: Intent, brand: str, *, off_session: bool) -> tuple[int, bool]:
@@ -210,7 +212,7 @@ def _hold_seconds(intent: Intent, brand: str, *, off_session: bool) -> tuple[int
 
 
 def _declined(intent: Intent, method: PaymentMethod, decline: Decline, terms: Terms) -> Attempt:
-    charge = replace(_charge(intent, method, terms), decline=decline)
+    charge = _charge(intent, method, terms, decline=decline)
     failed = _back_to_method(intent, Failure(decline, method, charge.id))
     return Attempt(replace(failed, latest_charge=charge.id), charge, decline)
 
@@ -240,7 +242,15 @@ def _back_to_method(intent: Intent, failure: Failure) -> Intent:
     )
 
 
-def _charge(intent: Intent, method: PaymentMethod, terms: Terms) -> Charge:
+def _charge(
+    intent: Intent,
+    method: PaymentMethod,
+    terms: Terms,
+    *,
+    decline: Decline | None = None,
+    capture_before: int | None = None,
+    extended: bool = False,
+) -> Charge:
     return Charge(
         id=terms.charge_id,
         created=terms.now,
@@ -253,6 +263,10 @@ def _charge(intent: Intent, method: PaymentMethod, terms: Terms) -> Charge:
         metadata=intent.metadata,
         description=intent.description,
         transfer_group=intent.transfer_group,
+        decline=decline,
+        capture_before=capture_before,
+        authenticated=terms.authenticated and decline is None,
+        extended=extended,
     )
 
 

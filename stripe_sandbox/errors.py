@@ -19,6 +19,7 @@ class StripeError(Exception):
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.headers: tuple[tuple[bytes, bytes], ...] = ()
         self.code = code
         self._error: Document = {"type": kind, "message": message}
         for name, value in {"code": code, "param": param, **fields}.items():

@@ -1,8 +1,9 @@
 """Stripe's requests: form-encoded, nested by brackets. What cannot be read is refused in Stripe's words."""
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import TypeAlias, TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from stripe_sandbox.errors import StripeError
 
@@ -21,39 +22,56 @@ INTEGER_DIGITS_MAX = 18  # Past this no amount, time or limit means anything.
 
 def parse_form(raw: bytes) -> Form:
     """`a[b]=1&c[]=2` as `{"a": {"b": "1"}, "c": {"0": "2"}}`."""
+    form: Form = {}
+    if not raw:
+        return form
     try:
-        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX)
+        pairs = raw.decode("ascii").split("&")
+        if len(pairs) > FIELDS_MAX:
+            raise StripeError(f"Invalid request: more than {FIELDS_MAX} parameters.")
+        for pair in pairs:
+            name, _, value = pair.partition("=")
+            if pair:
+                _put(form, _decoded(name), _decoded(value))
     except UnicodeError:
         raise StripeError("Invalid request: the parameters are not valid UTF-8.") from None
-    except ValueError:
-        raise StripeError(f"Invalid request: more than {FIELDS_MAX} parameters.") from None
-    form: Form = {}
-    for name, value in pairs:
-        if "\x00" in name or "\x00" in value:
-            raise StripeError("Invalid request: the parameters contain a NUL character.")
-        _put(form, name, value)
     return form
 
 
+def _decoded(text: str) -> str:
+    if "+" in text or "%" in text:
+        text = unquote_plus(text, errors="strict")
+    if "\x00" in text:
+        raise StripeError("Invalid request: the parameters contain a NUL character.")
+    return text
+
+
 def _put(form: Form, name: str, value: str) -> None:
-    head, bracket, rest = name.partition("[")
-    keys = [head]
-    if bracket:
-        if not head or not rest.endswith("]"):
-            raise StripeError("Invalid request: a parameter's brackets do not match.")
-        keys += rest[:-1].split("][")
-    if len(keys) > DEPTH_MAX:
-        raise StripeError(f"Invalid request: parameters nested deeper than {DEPTH_MAX}.")
+    keys = _keys(name)
     place = form
     for key in keys[:-1]:
         inner = place.setdefault(key or str(len(place)), {})
         if isinstance(inner, str):
-            raise _shape(head)
+            raise _shape(keys[0])
         place = inner
     last = keys[-1] or str(len(place))
     if isinstance(place.get(last), dict):
-        raise _shape(head)
+        raise _shape(keys[0])
     place[last] = value
+
+
+@lru_cache(maxsize=1_024)  # Most requests have the same few dozen names.
+def _keys(name: str) -> tuple[str, ...]:
+    """`a[b][c]` as `("a", "b", "c")`."""
+    head, bracket, rest = name.partition("[")
+    if not bracket:
+        return (head,)
+    if not head or not rest.endswith("]"):
+        raise StripeError("Invalid request: a parameter's brackets do not match.")
+    keys = (head, *rest[:-1].split("]["))
+    if len(keys) > DEPTH_MAX:
+        raise StripeError(f"Invalid request: parameters nested deeper than {DEPTH_MAX}.")
+    return keys
 
 
 def _shape(name: str) -> StripeError:

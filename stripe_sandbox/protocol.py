@@ -8,7 +8,6 @@ import base64
 import binascii
 import logging
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -76,7 +75,6 @@ class StripeHttp:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
-        self._bucket = Bucket(sandbox.settings.rate_limit)
         self._key = sandbox.settings.api_key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,7 +92,7 @@ class StripeHttp:
 
     async def _reply(self, request: Request) -> Reply:
         self._let_in(request)
-        fault = self._sandbox.faults.take(request.method, request.path)
+        fault = self._sandbox.faults.take(request.method, request.path, request.key)
         if fault is not None and (early := _before_key(fault)) is not None:
             return early
         kept = self._begin(request)
@@ -117,8 +115,9 @@ class StripeHttp:
             )
         if key != self._key:
             raise StripeError(f"Invalid API Key provided: {key[:8]}{'*' * 8}", status=401)
-        if not self._bucket.take():
-            raise _throttled("rate_limit")
+        reason = self._sandbox.limiter.refuse(request.method, request.path)
+        if reason is not None:
+            raise _throttled("rate_limit", reason)
 
     def _begin(self, request: Request) -> Reply | None:
         key = request.key
@@ -151,7 +150,7 @@ class StripeHttp:
     def _run(self, request: Request) -> Reply:
         headers = () if request.key is None else ((b"idempotency-key", request.key.encode("latin-1")),)
         try:
-            self._sandbox.payments.expire_holds()
+            self._sandbox.tick()
             document = self._document(request)
         except StripeError as refused:
             return _refusal(refused, headers)
@@ -166,26 +165,6 @@ class StripeHttp:
         origin = Origin(request.id, request.key)
         path = request.path.removeprefix("/v1/")
         return self._sandbox.api.run(request.method, path, lambda *ids: Call(Params(form), origin, *ids))
-
-
-class Bucket:
-    """A token bucket over the machine's time: `rate` requests a second, bursts of one second's worth."""
-
-    def __init__(self, rate: int) -> None:
-        self._rate = rate
-        self._tokens = float(rate)
-        self._at = time.monotonic()
-
-    def take(self) -> bool:
-        if self._rate == 0:
-            return True
-        now = time.monotonic()
-        self._tokens = min(self._rate, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
 
 
 def _check_headers(request: Request) -> None:
@@ -216,9 +195,9 @@ def _before_key(fault: Fault) -> Reply | None:
     """What goes wrong before the key is looked at, and so leaves no trace."""
     match fault.kind:
         case Kind.THROTTLE:
-            raise _throttled("rate_limit")
+            raise _throttled("rate_limit", "global-rate")
         case Kind.LOCK_TIMEOUT:
-            raise _throttled("lock_timeout")
+            raise _throttled("lock_timeout", "resource-specific")
         case Kind.HTML | Kind.TEXT | Kind.DROP:
             return _edge(fault) if fault.when == "before" else None
         case Kind.ERROR | Kind.DELAY:
@@ -238,12 +217,14 @@ def _edge(fault: Fault) -> Reply | None:
             return None
 
 
-def _throttled(code: str) -> StripeError:
+def _throttled(code: str, reason: str) -> StripeError:
     texts = {
         "rate_limit": "Request rate limit exceeded.",
         "lock_timeout": "This object cannot be accessed right now because another API request is using it.",
     }
-    return StripeError(texts[code], status=429, code=code)
+    error = StripeError(texts[code], status=429, code=code)
+    error.headers = ((b"stripe-rate-limited-reason", reason.encode()),)
+    return error
 
 
 def _api_error(status: int) -> StripeError:
@@ -251,7 +232,7 @@ def _api_error(status: int) -> StripeError:
 
 
 def _refusal(error: StripeError, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Reply:
-    return Reply(error.status, orjson.dumps(error.body()), headers)
+    return Reply(error.status, orjson.dumps(error.body()), headers + error.headers)
 
 
 async def _read_body(receive: Receive) -> bytes:

@@ -2,6 +2,8 @@
 
 from stripe_sandbox.api import Api, customer_routes, event_routes, money_routes, payment_routes
 from stripe_sandbox.balance import Balance, Fees
+from stripe_sandbox.clock import Clock
+from stripe_sandbox.crossing import Crossing
 from stripe_sandbox.customers_api import CustomersApi
 from stripe_sandbox.disputes import Disputes
 from stripe_sandbox.events import Event
@@ -9,6 +11,7 @@ from stripe_sandbox.events_api import EventsApi
 from stripe_sandbox.faults import Faults
 from stripe_sandbox.idempotency import Keys
 from stripe_sandbox.intents_api import IntentsApi
+from stripe_sandbox.limits import Limiter, Limits
 from stripe_sandbox.methods import Methods
 from stripe_sandbox.money_api import MoneyApi
 from stripe_sandbox.payments import Payments
@@ -27,14 +30,18 @@ class Sandbox:
             self._wanted,
             concurrency=settings.webhook_concurrency,
             retry_seconds=settings.webhook_retry_seconds,
+            ended=self._ended,
         )
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything, the clock's offset and the faults included; settings and their endpoint stay."""
+        """Forget everything, also the clock's offset, faults and changed limits; settings and their endpoint stay."""
         self.faults = Faults()
         self.keys = Keys()
-        self.state = State(deliver=self.sender.send)
+        self.limiter = Limiter(Limits(overall=self.settings.rate_limit, per_endpoint=self.settings.endpoint_rate_limit))
+        clock = Clock()
+        self.crossing = Crossing(self.sender.send, self.faults, clock)
+        self.state = State(clock, deliver=self.crossing.deliver)
         self.methods = Methods(self.state)
         self.balance = Balance(self.state, _fees(self.settings))
         self.disputes = Disputes(self.state, self.balance)
@@ -43,6 +50,16 @@ class Sandbox:
         self.api = self._api()
         if self.settings.webhook_url:
             self.state.endpoints.add(self._configured_endpoint())
+
+    def tick(self) -> int:
+        """Do what is due by the clock; how many holds lapsed. Costs nothing when nothing is due."""
+        self.crossing.release()
+        return self.payments.expire_holds()
+
+    @property
+    def webhooks_outstanding(self) -> int:
+        """Deliveries that wait, are under way or are held back."""
+        return self.sender.outstanding + len(self.crossing)
 
     def _api(self) -> Api:
         state, methods, public_url = self.state, self.methods, self.settings.public_url
@@ -68,6 +85,9 @@ class Sandbox:
             metadata={},
             description="From the environment",
         )
+
+    def _ended(self, event: Event, endpoint: Endpoint) -> None:
+        self.crossing.ended(event, endpoint)  # that of after the last reset
 
     def _wanted(self, event: Event, endpoint: Endpoint) -> bool:
         known = self.state.events.get(event.id) is event

@@ -49,11 +49,20 @@ def backoff_seconds(attempt: int, first_seconds: float) -> float:
 class Sender:
     """A bounded number of workers over one queue; a failed delivery comes back after its pause.
 
-    `wanted` tells whether a delivery still makes sense: a reset or a removed endpoint ends it.
+    `wanted` tells whether a delivery still makes sense: a reset or a removed endpoint ends it. `ended` is told of each
+    that is over.
     """
 
-    def __init__(self, wanted: Callable[[Event, Endpoint], bool], *, concurrency: int, retry_seconds: float) -> None:
+    def __init__(
+        self,
+        wanted: Callable[[Event, Endpoint], bool],
+        ended: Callable[[Event, Endpoint], None],
+        *,
+        concurrency: int,
+        retry_seconds: float,
+    ) -> None:
         self._wanted = wanted
+        self._ended = ended
         self._concurrency = concurrency
         self._retry_seconds = retry_seconds
         self._queue: asyncio.Queue[_Task | None] = asyncio.Queue()
@@ -107,6 +116,7 @@ class Sender:
     def _end(self, task: _Task, state: Delivery) -> None:
         self.outstanding -= 1
         task.event.deliveries[task.endpoint.id] = state
+        self._ended(task.event, task.endpoint)
 
     async def _post(self, task: _Task) -> str | None:
         """Why the delivery failed, or None. Signed with the machine's time, which is the receiver's too."""

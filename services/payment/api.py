@@ -1,50 +1,26 @@
-"""HTTP: the provider's webhooks, a campaign's ledger for its creator, the operations for operators."""
+"""HTTP: the provider's webhooks and the operations for operators. The ledger: `api_ledger.py`."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from contracts.money import Money
 from eventing.api_page import ALL_LISTED, refusals
-from eventing.refusal import Refusal
 from eventing.runtime import Runtime
 from eventing.tokens import Forbidden, Principal, Role, public, require
-from payment import queries, webhooks
+from payment import api_ledger, queries, webhooks
+from payment.api_action import add_action
 from payment.api_cases import add_cases
 from payment.domain_events import Kind
-from payment.examples import LEDGER_EXAMPLE, OPERATIONS_EXAMPLE
-from payment.ledger import Account
+from payment.examples import OPERATIONS_EXAMPLE
+from payment.gateway import Provider
 from payment.tables import State
 from payment.webhooks import BadSignature, Ours, UnreadableEvent
-
-
-class NoSuchCampaign(Refusal):
-    code: ClassVar[str] = "campaign-not-found"
-    title: ClassVar[str] = "There is no such campaign"
-    status: ClassVar[int] = 404
-
-
-class AccountBalance(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    account: Account = Field(examples=["campaign_payable"])
-    side: Literal["debit", "credit"] = Field(examples=["credit"])
-    balance: Money = Field(description="Never negative: `side` says on which side of the account it stands")
-
-
-class Ledger(BaseModel):
-    """A campaign's books, per account and currency (DOMAIN M3)."""
-
-    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [LEDGER_EXAMPLE]})
-
-    campaign_id: UUID
-    accounts: tuple[AccountBalance, ...]
 
 
 class OperationCount(BaseModel):
@@ -83,11 +59,12 @@ class WebhookDoor:
     ours: Ours
 
 
-def router(runtime: Runtime, door: WebhookDoor) -> APIRouter:
+def router(runtime: Runtime, door: WebhookDoor, provider: Provider) -> APIRouter:
     routes = APIRouter(tags=["payment"], responses={**ALL_LISTED})
     _add_webhook(routes, runtime, door)
     _add_reads(routes, runtime)
     add_cases(routes, runtime)
+    add_action(routes, runtime, provider)
     return routes
 
 
@@ -114,34 +91,13 @@ def _add_webhook(routes: APIRouter, runtime: Runtime, door: WebhookDoor) -> None
 
 
 def _add_reads(routes: APIRouter, runtime: Runtime) -> None:
-    @routes.get(
-        "/campaigns/{campaign_id}/ledger",
-        summary="A campaign's books",
-        responses=refusals(Forbidden, NoSuchCampaign),
-    )
-    async def get_ledger(
-        campaign_id: UUID, principal: Annotated[Principal, require(Role.CREATOR, Role.OPERATOR)]
-    ) -> Ledger:
-        creator_id = await queries.creator_of(runtime.pool, campaign_id)
-        if creator_id is None or (creator_id != principal.person_id and Role.OPERATOR not in principal.roles):
-            raise NoSuchCampaign("It may not be launched yet.")
-        async with runtime.pool.acquire() as connection:
-            balances = await queries.balances(connection, campaign_id)
-        return Ledger(campaign_id=campaign_id, accounts=tuple(map(_account, balances)))
+    api_ledger.add_routes(routes, runtime)
 
     @routes.get("/operations", summary="What was asked of the provider", responses=refusals(Forbidden))
     async def get_operations(_: Annotated[Principal, require(Role.OPERATOR)]) -> Operations:
         return _operations(
             await queries.operations_by_state(runtime.pool), await queries.oldest_undecided(runtime.pool)
         )
-
-
-def _account(balance: queries.Balance) -> AccountBalance:
-    return AccountBalance(
-        account=balance.account,
-        side="credit" if balance.amount < 0 else "debit",
-        balance=Money(amount=abs(balance.amount), currency=balance.currency),
-    )
 
 
 def _operations(counts: Sequence[queries.StateCount], oldest: queries.Undecided | None) -> Operations:

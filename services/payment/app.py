@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr
 from eventing.house import House, Rooms
 from eventing.runtime import Job, Runtime
 from eventing.settings import HttpAddress, ServiceSettings
-from payment import cli_cases, switches_cli, worker
+from payment import cli_cases, cli_ledger, switches_cli, worker
 from payment.api import WebhookDoor, router
 from payment.buckets import Budget, BudgetMetrics
 from payment.budget import limits_of
@@ -90,9 +90,9 @@ def look_ups(runtime: Runtime, provider: StripeProvider) -> Mapping[str, LookUp]
     return {"pi": payments, "seti": payments}
 
 
-def provider_of(settings: Settings, meter: Meter) -> StripeProvider:
+def provider_of(settings: Settings, meter: Meter | None = None) -> StripeProvider:
     key, seconds = settings.stripe_api_key.get_secret_value(), settings.stripe_timeout_seconds
-    return StripeProvider(key, settings.stripe_api_base, seconds, MeteredClient(meter, seconds))
+    return StripeProvider(key, settings.stripe_api_base, seconds, MeteredClient(meter or Meter(), seconds))
 
 
 @asynccontextmanager
@@ -103,7 +103,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
 
     def routers(runtime: Runtime) -> Sequence[APIRouter]:
         door = WebhookDoor(webhook_secrets(settings), ours(settings))
-        return [switch_router(runtime, wake), router(runtime, door)]
+        return [switch_router(runtime, wake), router(runtime, door, provider)]
 
     def jobs(runtime: Runtime) -> Iterable[Job]:
         core = (runtime.pool, runtime.commit, runtime.clock)
@@ -150,3 +150,4 @@ HOUSE = House(
 cli = HOUSE.cli(Settings)
 cli_cases.add_commands(cli, Settings)
 switches_cli.add_commands(cli, Settings)
+cli_ledger.add_commands(cli, Settings, provider_of)

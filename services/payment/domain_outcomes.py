@@ -116,7 +116,8 @@ def _done(p: Payment, ordered: PaymentOrdered, step: Step, outcome: Succeeded) -
         case Kind.VOID if _awaited(p, step.hold_id):
             return ActionEnded(pledge_id=ordered.pledge_id, hold_id=step.hold_id)
         case Kind.VOID:
-            return PaymentVoided(**about, hold_id=step.hold_id, spare=step.hold_id != p.hold_id)
+            spare = any(hold.hold_id == step.hold_id for hold in p.spare)
+            return PaymentVoided(**about, hold_id=step.hold_id, spare=spare)
         case _:
             refunded = _money(ordered, p.refunded + step.amount.amount)
             reason = _reason(p, step.refund_id)

@@ -231,7 +231,7 @@ def _conclude(work: Work, row: OperationRow, outcome: Decided) -> bool:
     facts = domain_outcomes.conclude(before, outcome)
     steps.record(work, row.subject_id, *facts)
     for fact in facts:
-        ledger.book(work, row.operation_id, fact, before.held)
+        ledger.book(work, fact)
     failed = any(isinstance(fact, RefundFailed) for fact in facts)
     return failed or steps.payment_of(work, row.subject_id).stopped
 
@@ -369,6 +369,8 @@ def _decided(command: Decide) -> Iterable[Need]:
         yield PAYOUTS, (command.subject_id,)
     else:
         yield from steps.needs(command.subject_id)
+        if command.kind is not Kind.AUTHORIZE:
+            yield DEFINITION.source, command.subject_id  # the ledger finds the hold that this resolves
 
 
 def _operation(command: PutOff | NoteReference | KeepCustomer) -> Iterable[Need]:

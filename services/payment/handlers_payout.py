@@ -103,7 +103,7 @@ def _resting(row: PayoutRow) -> PayoutRow:
 def _release(work: Work, row: PayoutRow, books: Totals) -> Totals:
     for event in domain_payout.release(_wanted(row), books):
         work.append(PAYOUT, row.campaign_id, event)
-        ledger.book(work, tables.posting_id_of(row.campaign_id, "reserve_released"), event, held=0)
+        ledger.book(work, event)
         books = replace(books, reserve=0)
     return books
 
@@ -111,7 +111,7 @@ def _release(work: Work, row: PayoutRow, books: Totals) -> Totals:
 def _recover(work: Work, row: PayoutRow, books: Totals, debts: dict[UUID, int]) -> Totals:
     for event in domain_payout.recover(_payout(work, row.campaign_id), _wanted(row), books, debts):
         work.append(PAYOUT, row.campaign_id, event)
-        ledger.book_recovery(work, tables.posting_id_of(row.campaign_id, f"recovered:{event.number}"), event)
+        ledger.book(work, event)
         books = replace(books, recovered=books.recovered + event.amount.amount)
     return books
 
@@ -126,8 +126,7 @@ def _start(work: Work, row: PayoutRow, books: Totals, terms: Terms) -> None:
         if event.amount.amount:
             work.insert(OPERATIONS, _operation(work, event))
         else:
-            operation_id = tables.operation_id_of(event.campaign_id, Kind.PAYOUT, event.attempt)
-            _record_sent(work, operation_id, event, domain_payout.sent(event, ""))
+            _record_sent(work, event, domain_payout.sent(event, ""))
 
 
 def _operation(work: Work, started: PayoutStarted) -> OperationRow:
@@ -151,7 +150,7 @@ def conclude_payout(work: Work, row: OperationRow, outcome: Decided, text: str, 
     before = _payout(work, row.subject_id)
     for fact in domain_payout.conclude(before, outcome):
         if isinstance(fact, PayoutSent) and before.running:
-            _record_sent(work, row.operation_id, before.running, fact)
+            _record_sent(work, before.running, fact)
         else:
             work.append(PAYOUT, row.subject_id, fact)
     after = _payout(work, row.subject_id)
@@ -163,10 +162,10 @@ def conclude_payout(work: Work, row: OperationRow, outcome: Decided, text: str, 
     return after.stopped
 
 
-def _record_sent(work: Work, operation_id: UUID, started: PayoutStarted, fact: PayoutSent) -> None:
+def _record_sent(work: Work, started: PayoutStarted, fact: PayoutSent) -> None:
     """The fact and its posting; the campaign is looked at once more, for what came in since the attempt started."""
     work.append(PAYOUT, fact.campaign_id, fact)
-    ledger.book(work, operation_id, fact, held=0)
+    ledger.book(work, fact)
     row = work.get(PAYOUTS, fact.campaign_id)
     assert row is not None, "a payout has its row"
     again = replace(row, state=PayoutState.WAITING, doubt="", due_at=work.now + timedelta(seconds=DOUBT_SECONDS))

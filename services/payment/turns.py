@@ -20,7 +20,7 @@ _TAKE: Final = """
           FROM sweep
          WHERE name = $1
            AND due_at <= $2
-           AND (lease_until IS NULL OR lease_until < $2)  -- the lease of a dead replica
+           AND (lease_until IS NULL OR lease_until <= $2)  -- the lease of a dead replica
            FOR UPDATE SKIP LOCKED
     )
     UPDATE sweep

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -11,7 +11,7 @@ from contracts.money import AMOUNT_MINOR_MAX, Currency, Money
 from contracts.pledge import CountryCode
 from pledge import examples
 from pledge.domain import UNDECIDED, Status
-from pledge.domain_options import Options
+from pledge.domain_options import Options, risk_in_words
 from pledge.domain_waitlist import Waiting
 from pledge.queries import AHEAD_MAX
 from pledge.tables import PledgeView
@@ -110,6 +110,25 @@ class ShownChange(BaseModel):
     reason: str | None = Field(description="Why it was dropped")
 
 
+class NextAction(BaseModel):
+    """What the bank wants of the backer before the payment goes on."""
+
+    type: Literal["authenticate"] = Field("authenticate", description="3-D Secure")
+    link: str = Field(
+        description="GET it for what the card processor's page needs", examples=[f"{examples.SELF}/next-action"]
+    )
+    until: datetime = Field(description="Then the pledge is declined, or its change dropped")
+
+
+class ShownRisk(BaseModel):
+    """The hold could not be renewed: a new one is being sought."""
+
+    since: datetime
+    lost: bool = Field(description="Nothing is held on the card any more")
+    reason: str = Field(description="The provider's decline code, or `hold_lost`")
+    detail: str = Field(description="What that means, in words, and what to do about it")
+
+
 class ShownPledge(PledgeAnswer):
     """A pledge as its backer sees it."""
 
@@ -119,6 +138,9 @@ class ShownPledge(PledgeAnswer):
     country: CountryCode
     reason: str | None = Field(description="Why it was declined, cancelled or not captured")
     decide_by: datetime | None = Field(description="While the payment is undecided: declined if it still is then")
+    next_action: NextAction | None = Field(None, description="The bank wants you, for the pledge or for its change")
+    at_risk: ShownRisk | None = None
+    refunded: Money | None = Field(None, description="What was given back in all")
     change: ShownChange | None = None
     change_until: datetime | None = Field(description="Raising and moving up is possible until then; null: it is not")
     lower_until: datetime | None = Field(description="The same for lowering it or leaving its tier")
@@ -145,6 +167,9 @@ class ShownPledge(PledgeAnswer):
             country=row.country,
             reason=row.reason,
             decide_by=row.lease_until if row.status in UNDECIDED else None,
+            next_action=_next_action(row, path),
+            at_risk=_shown_risk(row, options),
+            refunded=Money(amount=row.refunded_minor, currency=row.currency) if row.refunded_minor else None,
             change=_shown_change(row),
             change_until=options.change_until,
             lower_until=options.lower_until,
@@ -152,6 +177,19 @@ class ShownPledge(PledgeAnswer):
             changed_at=row.changed_at,
             version=row.version,
         )
+
+
+def _next_action(row: PledgeView, path: str) -> NextAction | None:
+    """The link is the payment service's to serve, to the backer alone (DOMAIN N4)."""
+    until = row.lease_until if row.status is Status.ACTION_REQUIRED else row.change_until if row.change_waits else None
+    return NextAction(link=f"{path}/next-action", until=until) if until else None
+
+
+def _shown_risk(row: PledgeView, options: Options) -> ShownRisk | None:
+    if row.at_risk_since is None:
+        return None
+    detail = risk_in_words(options, lost=row.hold_lost)
+    return ShownRisk(since=row.at_risk_since, lost=row.hold_lost, reason=row.at_risk_reason or "", detail=detail)
 
 
 def _shown_change(row: PledgeView) -> ShownChange | None:

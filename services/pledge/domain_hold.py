@@ -66,7 +66,7 @@ def _current(pledge: Pledge, heard: Sequence[PaymentFact]) -> _Hold | None:
     """The hold that the facts lead to from the pledge's own on. A renewal of one before it is of no account."""
     hold = None if pledge.hold_id is None else _Hold(pledge.hold_id, pledge.capture_before)
     taken = [_takes(fact) for fact in heard]
-    start = taken.index(pledge.hold_id) + 1 if pledge.hold_id in taken else 0
+    start = taken.index(pledge.hold_id) + 1 if hold is not None and hold.hold_id in taken else 0
     former = set(taken[:start]) - {pledge.hold_id}
     for fact in heard[start:]:
         match fact:

@@ -7,6 +7,7 @@ from typing import Final
 from contracts.campaign import FundingModel
 from pledge.domain import HELD, LIVE, Status
 from pledge.domain_book import Book, BookState
+from pledge.domain_refusals import utc
 
 
 @dataclass(frozen=True)
@@ -38,3 +39,11 @@ def options(status: Status, placed_at: datetime, *, changing: bool, book: Book, 
 
 def _ahead(until: datetime | None, now: datetime) -> datetime | None:
     return until if until is not None and now < until else None
+
+
+def risk_in_words(chances: Options, *, lost: bool) -> str:
+    """What has happened to the hold of a pledge at risk, and what its backer can do about it (DOMAIN Y4)."""
+    happened = "The hold on your card is gone" if lost else "Your bank did not let us renew the hold on your card"
+    until = f" until {utc(chances.change_until)}" if chances.change_until else ""
+    way_out = f" Change the pledge to another card{until}, and it is settled at once." if until else ""
+    return f"{happened}. You are not charged, and we try again by ourselves.{way_out}"

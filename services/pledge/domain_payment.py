@@ -106,11 +106,10 @@ def _captured(pledge: Pledge) -> tuple[PledgeFact, ...]:
 def follow_disputes(pledge: Pledge, heard: Sequence[PaymentFact], creator_id: PersonId) -> tuple[PledgeFact, ...]:
     """Each dispute is told of when it opens, then when it closes, once each (DOMAIN Y9). The status stays.
 
-    `heard`: all of payment's facts about the pledge that have come in, in the order of payment's stream. A closing
-    waits among them for its opening.
+    `heard`: all of payment's facts about the pledge that have come in. A closing waits among them for its opening.
     """
     known, events = dict(pledge.disputes), list[PledgeFact]()
-    for fact in heard:
+    for fact in sorted(heard, key=lambda fact: isinstance(fact, PaymentDisputeClosed)):  # openings first
         match fact:
             case PaymentDisputeOpened(dispute_id=one, amount=amount) if one not in known:
                 about = {**pledge.about, "creator_id": creator_id, "dispute_id": one, "disputed": amount}

@@ -5,6 +5,7 @@ from typing import Any, Final
 ID: Final = "0190f2c4-0000-7000-8000-000000000000"
 CAMPAIGN: Final = "0190f2c4-0000-7000-8000-000000000001"
 TIER: Final = "0190f2c4-0000-7000-8000-000000000002"
+SELF: Final = f"/pledges/{ID}"
 PRICE: Final = {"amount": 2500, "currency": "EUR"}
 
 WISH: Final[dict[str, Any]] = {
@@ -21,13 +22,23 @@ ANSWER: Final[dict[str, Any]] = {
     "tier_id": TIER,
     "campaign_id": CAMPAIGN,
     "placed_at": "2027-03-01T12:00:00Z",
-    "links": {"self": f"/pledges/{ID}", "campaign": f"/campaigns/{CAMPAIGN}"},
+    "links": {"self": SELF, "campaign": f"/campaigns/{CAMPAIGN}"},
 }
 SHOWN: Final[dict[str, Any]] = ANSWER | {
-    "links": {**ANSWER["links"], "change": f"/pledges/{ID}", "cancel": f"/pledges/{ID}/cancel"},
+    "links": {**ANSWER["links"], "change": SELF, "cancel": f"{SELF}/cancel"},
+    "status": "at_risk",
     "country": "DE",
     "reason": None,
     "decide_by": None,
+    "next_action": None,
+    "at_risk": {
+        "since": "2027-03-06T12:00:00Z",
+        "lost": False,
+        "reason": "insufficient_funds",
+        "detail": "Your bank did not let us renew the hold on your card. You are not charged, and we try again by "
+        "ourselves. Change the pledge to another card until 2027-03-31T12:00:00Z, and it is settled at once.",
+    },
+    "refunded": None,
     "change": {
         "id": "0190f2c4-0000-7000-8000-000000000003",
         "amount": CHANGE["amount"],

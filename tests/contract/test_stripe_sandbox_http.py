@@ -8,7 +8,7 @@ import pytest
 import stripe
 
 from tests.contract.stripe_openapi import OffSpecError, validate_request, validate_response
-from tests.contract.stripe_sandbox_server import Sandbox, connected, running
+from tests.contract.stripe_sandbox_server import Sandbox
 
 HOLD = (
     "amount=5000&currency=eur&capture_method=manual&confirm=true&payment_method=pm_card_visa"
@@ -256,7 +256,8 @@ class TestFaults:
         statuses = [(await sandbox.post(f"{INTENTS}/{intent}/capture", "")).status_code for intent in ids]
         left = await sandbox.raw.get("/sandbox/faults")
         assert statuses == [200, 429, 429, 200]
-        assert left.json() == {"faults": []}
+        assert left.json()["faults"] == []
+        assert left.json()["happened"] == {"throttle": 2}
 
     @pytest.mark.parametrize(
         "plan", [{}, {"kind": "meteor"}, {"kind": "error", "count": 0}, {"kind": "error", "typo": 1}]
@@ -269,20 +270,6 @@ class TestFaults:
     async def test_the_clock_does_not_go_back(self, sandbox: Sandbox, move: dict[str, object]) -> None:
         answer = await sandbox.raw.post("/sandbox/clock", json=move)
         assert answer.status_code == 400
-
-
-class TestRateLimit:
-    async def test_the_next_second_is_free_again(self) -> None:
-        with running(STRIPE_SANDBOX_RATE_LIMIT="20") as address:
-            async with connected(address) as sandbox:
-                answers = await asyncio.gather(*(sandbox.raw.get("/v1/balance") for _ in range(60)))
-                statuses = [answer.status_code for answer in answers]
-                async with asyncio.timeout(5):
-                    while (await sandbox.raw.get("/v1/balance")).status_code != 200:
-                        pass
-        assert statuses.count(200) >= 20
-        assert statuses.count(429) > 0
-        assert set(statuses) == {200, 429}
 
 
 class TestTheCheckItself:

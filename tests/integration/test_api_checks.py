@@ -16,6 +16,7 @@ from eventing.tokens import Role, public, require
 from tests.integration.api_page import without_example, without_problems
 from tests.integration.eventing.shell import AUDIENCE, ISSUER, Issuer, serving, settings
 from tests.integration.fuzz import HOSTILE, Target, UndescribedError, fuzz, send_hostile
+from tests.integration.problems import Notebook, ask_wrongly, documented
 from tests.integration.who_may import Asked, Who, bad_tokens, expected, guarded, operations, send, verdicts
 
 
@@ -120,6 +121,30 @@ class TestPage:
     def test_an_example_that_is_wrong_or_missing_is_found(self, fault: str, found: int) -> None:
         app = build_app(settings(), title="Things", version="1", routers=[service(fault=fault)])
         assert len(without_example(app.openapi(), "/things")) == found
+
+
+class TestProblems:
+    async def test_one_on_the_page_that_nothing_provoked_and_one_that_is_not_there_are_found(self) -> None:
+        listed, invalid = "GET /things: 409 listed", "GET /things: 422 invalid-request"
+        for fault, had in (("", listed), ("unlisted problem", "GET /things: 409 unlisted")):
+            async with target(service(fault=fault)) as one, httpx.AsyncClient(base_url=one.address) as http:
+                notes = Notebook(one.document, http)
+                assert {listed, invalid} <= documented(one.document)
+                for limit in (5, 6, 0):
+                    await http.get(f"/things?limit={limit}")
+            assert notes.had == {had, invalid}
+
+    async def test_what_every_service_refuses_is_provoked_and_what_stands_in_vain_on_the_page_is_left(self) -> None:
+        async with target(service()) as one, httpx.AsyncClient(base_url=one.address) as http:
+            notes = Notebook(one.document, http)
+
+            async def ask(_operation: str) -> Asked:
+                return Asked("/things", dict.fromkeys(Who, "-"))
+
+            await ask_wrongly(notes, operations(one.document), ask, ("", ""))
+            await http.get("/things?limit=5")
+            left = {"GET /things: 408 request-timeout", "GET /things: 503 unavailable"}
+            assert documented(one.document) - notes.had == left
 
 
 class TestWhoMay:

@@ -11,11 +11,16 @@ from analytics import queries
 from analytics.projections import DEFINITION, CampaignRow
 from analytics.report import Report, report
 from contracts.pledge import (
+    PledgeAtRisk,
     PledgeAuthorized,
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
     PledgeDeclined,
+    PledgeDisputeClosed,
+    PledgeDisputeOpened,
+    PledgeHoldRenewed,
+    PledgePartlyRefunded,
 )
 from eventing.rebuild import rebuild
 from tests.integration.analytics.world import Told, World
@@ -76,6 +81,21 @@ class TestNumbers:
         assert [(m.threshold.amount, m.percent, m.stretch_goal) for m in found.milestones] == [
             (50_000, 25, None), (300_000, None, "Wooden pieces"),
         ]  # fmt: skip
+
+    async def test_what_is_at_risk_given_back_and_disputed_stands_beside_the_total(self, core: House) -> None:
+        world = World()
+        captured = [PledgeCaptured]
+        told = world.campaign()
+        told += world.tell(world.facts(None, 1000, "DE"), [PledgeAuthorized, PledgeAtRisk])
+        told += world.tell(world.facts(None, 2000, "DE"), [PledgeAuthorized, PledgeAtRisk, PledgeHoldRenewed])
+        told += world.tell(world.facts(None, 4000, "DE"), [*captured, PledgePartlyRefunded, PledgeDisputeOpened])
+        told += world.tell(world.facts(None, 8000, "DE"), [*captured, PledgeDisputeOpened, PledgeDisputeClosed])
+        await take_in(core, told)
+        totals = (await shown(core, world)).totals
+        assert (totals.backers, totals.pledged.amount, totals.captured_amount.amount) == (4, 14_700, 11_700)
+        assert (totals.at_risk, totals.at_risk_amount.amount, totals.refunded_amount.amount) == (1, 1000, 300)
+        assert (totals.disputes, totals.disputed_amount.amount) == (1, 400)
+        assert (totals.disputes_lost, totals.lost_amount.amount) == (1, 400)
 
     async def test_status_follows_the_campaign(self, core: House) -> None:
         world = World()

@@ -23,13 +23,19 @@ from contracts.event import Event
 from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId, PoolId, TierId, new_id
 from contracts.money import Money
 from contracts.pledge import (
+    PledgeActionRequired,
+    PledgeAtRisk,
     PledgeAuthorized,
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
     PledgeChanged,
     PledgeDeclined,
+    PledgeDisputeClosed,
+    PledgeDisputeOpened,
     PledgeDropped,
+    PledgeHoldRenewed,
+    PledgePartlyRefunded,
     PledgePlaced,
     PledgeRefunded,
     PledgeVoided,
@@ -38,15 +44,33 @@ from contracts.settlement import CampaignSettled, Outcome, Tally
 from tests.integration.house import START, Stories
 
 Told: TypeAlias = tuple[Envelope, Event]
+CREATOR = PersonId(new_id())
 CAN: dict[type[Event], tuple[type[Event], ...]] = {
-    PledgePlaced: (PledgeAuthorized, PledgeAuthorized, PledgeAuthorized, PledgeDeclined, PledgeCaptured),
-    PledgeAuthorized: (PledgeCancelled, PledgeCaptured, PledgeChanged, PledgeCaptureFailed, PledgeVoided),
+    PledgePlaced: (PledgeAuthorized, PledgeAuthorized, PledgeActionRequired, PledgeDeclined, PledgeCaptured),
+    PledgeActionRequired: (PledgeAuthorized, PledgeDeclined),
+    PledgeAuthorized: (PledgeCancelled, PledgeCaptured, PledgeChanged, PledgeCaptureFailed, PledgeVoided, PledgeAtRisk),
+    PledgeAtRisk: (PledgeHoldRenewed, PledgeChanged, PledgeCaptured, PledgeCaptureFailed, PledgeCancelled),
+    PledgeHoldRenewed: (PledgeHoldRenewed, PledgeAtRisk, PledgeCaptured, PledgeVoided),
     PledgeChanged: (PledgeChanged, PledgeCancelled, PledgeCaptured, PledgeVoided),
     PledgeCaptureFailed: (PledgeDropped, PledgeCaptured),
-    PledgeCaptured: (PledgeRefunded,),
+    PledgeCaptured: (PledgeRefunded, PledgePartlyRefunded, PledgeDisputeOpened),
+    PledgePartlyRefunded: (PledgeRefunded, PledgeDisputeOpened),
+    PledgeDisputeOpened: (PledgeDisputeClosed,),
 }
+
+
+def eur(minor: int) -> Money:
+    return Money(amount=minor, currency="EUR")
+
+
+DISPUTE = {"creator_id": CREATOR, "dispute_id": "dp_1", "disputed": eur(400)}
 MORE: dict[type[Event], dict[str, Any]] = {
     PledgeAuthorized: {"hold_id": "pi_1"},
+    PledgeHoldRenewed: {"previous_hold_id": "pi_1", "hold_id": "pi_2"},
+    PledgeAtRisk: {"reason": "card_declined"},
+    PledgePartlyRefunded: {"refunded": eur(300)},
+    PledgeDisputeOpened: {**DISPUTE, "reason": "fraudulent"},
+    PledgeDisputeClosed: {**DISPUTE, "won": False},
     PledgeDeclined: {"reason": "card_declined"},
     PledgeCancelled: {"reason": "backer", "cancelled_at": START},
     PledgeCaptureFailed: {"reason": "card_declined"},
@@ -54,10 +78,6 @@ MORE: dict[type[Event], dict[str, Any]] = {
 
 
 CHANGED = {"change_id": ChangeId(new_id()), "hold_id": "pi_2"}
-
-
-def eur(minor: int) -> Money:
-    return Money(amount=minor, currency="EUR")
 
 
 @dataclass

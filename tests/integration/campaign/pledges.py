@@ -10,14 +10,20 @@ from contracts.event import Event
 from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId, TierId, new_id
 from contracts.money import Money
 from contracts.pledge import (
+    PledgeActionRequired,
+    PledgeAtRisk,
     PledgeAuthorized,
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
     PledgeChanged,
     PledgeDeclined,
+    PledgeDisputeClosed,
+    PledgeDisputeOpened,
     PledgeDropped,
     PledgeFact,
+    PledgeHoldRenewed,
+    PledgePartlyRefunded,
     PledgePlaced,
     PledgeRefunded,
     PledgeVoided,
@@ -25,6 +31,11 @@ from contracts.pledge import (
 from tests.integration.house import Stories
 
 NOON = datetime(2027, 3, 2, 12, tzinfo=UTC)
+_DISPUTE = {
+    "creator_id": PersonId(new_id()),
+    "dispute_id": "dp_1",
+    "disputed": Money(amount=700, currency="EUR"),
+}
 Fact = tuple[Envelope, Event]
 
 # What each fact needs beside what every fact about a pledge carries.
@@ -35,7 +46,13 @@ _MORE: dict[type[PledgeFact], dict[str, Any]] = {
         "placed_at": NOON,
         "lease_until": NOON,
     },
+    PledgeActionRequired: {},
     PledgeAuthorized: {"hold_id": "pi_1"},
+    PledgeHoldRenewed: {"previous_hold_id": "pi_1", "hold_id": "pi_2"},
+    PledgeAtRisk: {"reason": "card_declined"},
+    PledgePartlyRefunded: {"refunded": Money(amount=200, currency="EUR")},
+    PledgeDisputeOpened: {**_DISPUTE, "reason": "fraudulent"},
+    PledgeDisputeClosed: {**_DISPUTE, "won": False},
     PledgeDeclined: {"reason": "card_declined"},
     PledgeCancelled: {"cancelled_at": NOON, "reason": "backer"},
     PledgeCaptured: {},

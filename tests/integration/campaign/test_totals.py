@@ -6,20 +6,28 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pydantic_core import from_json
 
 from campaign.app import HOUSE
 from campaign.domain_commands import AddTier, Bounds, CancelCampaign, CloseCampaign, DraftCampaign, LaunchCampaign
 from campaign.handlers import DEFINITION
+from campaign.pages import read_pages
 from contracts.campaign import CampaignClosed, CampaignLaunched, MilestoneCrossed
 from contracts.ids import CampaignId, PoolId, TierId, new_id
 from contracts.money import Money
 from contracts.pledge import (
+    PledgeActionRequired,
+    PledgeAtRisk,
     PledgeAuthorized,
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
     PledgeDeclined,
+    PledgeDisputeClosed,
+    PledgeDisputeOpened,
     PledgeDropped,
+    PledgeHoldRenewed,
+    PledgePartlyRefunded,
     PledgePlaced,
     PledgeRefunded,
     PledgeVoided,
@@ -50,6 +58,13 @@ async def total(core: House, campaign_id: UUID) -> tuple[int, int]:
     row = await core.pool.fetchrow("SELECT * FROM campaign_total WHERE campaign_id = $1", campaign_id)
     assert row is not None
     return row["pledged_minor"], row["backers"]
+
+
+async def beside(core: House, campaign_id: UUID) -> tuple[int, ...]:
+    """What is at risk, disputed and lost, in count and minor units."""
+    row = await core.pool.fetchrow("SELECT * FROM campaign_total WHERE campaign_id = $1", campaign_id)
+    assert row is not None
+    return tuple(row[name] for name in BESIDE)
 
 
 async def slots(core: House, tier_id: UUID) -> int:
@@ -96,7 +111,16 @@ LIVES: list[tuple[tuple[Any, ...], int, int]] = [
     ((PledgePlaced, PledgeAuthorized, PledgeCaptureFailed, PledgeDropped), 0, 0),
     ((PledgePlaced, PledgeAuthorized, PledgeVoided), 0, 0),
     ((PledgePlaced, PledgeCaptured, PledgeCancelled, PledgeRefunded), 0, 0),
+    ((PledgePlaced, PledgeActionRequired), 0, 1),
+    ((PledgePlaced, PledgeAuthorized, PledgeActionRequired), 700, 1),
+    ((PledgePlaced, PledgeAuthorized, PledgeAtRisk), 700, 1),
+    ((PledgePlaced, PledgeAuthorized, PledgeAtRisk, PledgeHoldRenewed), 700, 1),
+    ((PledgePlaced, PledgeCaptured, PledgePartlyRefunded), 500, 1),
+    ((PledgePlaced, PledgeCaptured, PledgePartlyRefunded, PledgeDisputeOpened), 500, 1),
+    ((PledgePlaced, PledgeCaptured, PledgeDisputeOpened, PledgeDisputeClosed), 700, 1),
+    ((PledgePlaced, PledgeCaptured, PledgePartlyRefunded, PledgeRefunded, PledgeDisputeOpened), 0, 0),
 ]
+BESIDE = ("at_risk", "at_risk_minor", "disputes", "disputed_minor", "disputes_lost", "lost_minor")
 
 
 class TestTotal:
@@ -117,6 +141,7 @@ class TestTotal:
         await asyncio.gather(*(core.replicas[n % 2].take_in(part) for n, part in enumerate(parts)))
         counted = [minor for _, minor, _ in LIVES * 10]
         assert await total(core, campaign_id) == (sum(counted), sum(minor > 0 for minor in counted))
+        assert await beside(core, campaign_id) == (10, 7_000, 20, 14_000, 10, 7_000)
         assert await slots(core, tier_id) == 10 * sum(held for *_, held in LIVES)
         assert await core.parked() == []
 
@@ -130,6 +155,32 @@ class TestTotal:
             await core.take_in(fact)
         assert await total(core, campaign_id) == (900, 1)
         assert (await slots(core, tier_id), await slots(core, TierId(other_id))) == (0, 1)
+
+    async def test_the_page_shows_what_is_at_risk_and_what_is_disputed_beside_the_total(self, core: House) -> None:
+        campaign_id, _ = await launched(core)
+        captured = PledgePlaced, PledgeCaptured
+        await core.take_in(
+            *life(campaign_id, 700, PledgePlaced, PledgeAuthorized, PledgeAtRisk),
+            *life(campaign_id, 700, *captured, PledgeDisputeOpened),
+            *life(campaign_id, 700, *captured, PledgeDisputeOpened, PledgeDisputeClosed),
+        )
+        [page] = await read_pages(core.pool, [campaign_id])
+        shown = from_json(page.body)
+        assert (shown["pledged"]["amount"], shown["backers"]) == (2_100, 3)
+        assert (shown["at_risk"]["amount"], shown["at_risk_backers"]) == (700, 1)
+        seven = {"amount": 700, "currency": "EUR"}
+        assert shown["disputes"] == {"open": 1, "open_amount": seven, "lost": 1, "lost_amount": seven}
+
+    async def test_a_closing_that_overtakes_its_opening_shows_no_dispute_less_than_none(self, core: House) -> None:
+        campaign_id, _ = await launched(core)
+        placed, taken, opened, closed = life(
+            campaign_id, 700, PledgePlaced, PledgeCaptured, PledgeDisputeOpened, PledgeDisputeClosed
+        )
+        await core.take_in(placed, taken, closed)
+        [page] = await read_pages(core.pool, [campaign_id])
+        assert from_json(page.body)["disputes"]["open"] == 0
+        await core.take_in(opened)
+        assert (await beside(core, campaign_id))[2:] == (0, 0, 1, 700)
 
     async def test_a_pledge_of_a_campaign_that_is_not_known_is_counted_and_harms_nobody(self, core: House) -> None:
         campaign_id, _ = await launched(core)
@@ -172,6 +223,13 @@ class TestMilestones:
         assert await milestones(core) == []
         await core.take_in(*life(campaign_id, 1_500, PledgePlaced, PledgeAuthorized))
         assert await milestones(core) == [75]
+
+    async def test_what_is_given_back_takes_no_milestone_back(self, core: House) -> None:
+        campaign_id, _ = await launched(core)
+        await core.take_in(*life(campaign_id, 2_500, PledgePlaced, PledgeCaptured, PledgePartlyRefunded))
+        assert (await milestones(core), await total(core, campaign_id)) == ([25], (2_300, 1))
+        await core.take_in(*life(campaign_id, 200, PledgePlaced, PledgeCaptured))
+        assert (await milestones(core), await total(core, campaign_id)) == ([], (2_500, 2))
 
     async def test_two_replicas_that_cross_together_fire_each_once(self, core: House) -> None:
         campaigns = [(await launched(core))[0] for _ in range(10)]

@@ -1,14 +1,13 @@
 """The ledger and the payout that rests on it (DOMAIN M3, Y10), and what creators and operators see of them."""
 
 from collections.abc import Iterable
-from uuid import UUID
 
 import asyncpg
 import pytest
 
 from contracts.campaign import PaymentStrategy
 from contracts.ids import new_id
-from contracts.payment import PaymentAuthorized, PaymentCaptured, PayoutSent
+from contracts.payment import PaymentCaptured, PayoutSent
 from contracts.pledge import PledgePlaced
 from eventing.tokens import Role
 from tests.integration.house import names
@@ -106,43 +105,7 @@ class TestPayout:
         assert attempts[-1] == ("payout", len(attempts), "done")
 
 
-class TestLedgerInTheDatabase:
-    @pytest.fixture
-    async def posting(self, platform: Platform) -> UUID:
-        placed = platform.placed()
-        await platform.tell(placed)
-        await platform.until_said(placed.pledge_id, PaymentAuthorized)
-        found: UUID = await platform.pool.fetchval("SELECT posting_id FROM posting")
-        return found
-
-    async def test_nothing_is_changed_or_deleted(self, platform: Platform, posting: UUID) -> None:
-        for change in (
-            "UPDATE entry SET amount = amount + 1",
-            "DELETE FROM entry",
-            "TRUNCATE entry",
-            "UPDATE posting SET event = 'other'",
-            "DELETE FROM posting",
-            "TRUNCATE posting CASCADE",
-        ):
-            with pytest.raises(asyncpg.PostgresError, match="never changed"):
-                await platform.pool.execute(change)
-
-    async def test_an_unbalanced_posting_is_refused_at_the_commit(self, platform: Platform) -> None:
-        for entries, reason in (
-            ((("holds", 100, "EUR"), ("hold_promises", -99, "EUR")), "off by 1 EUR"),
-            ((("holds", 100, "EUR"), ("hold_promises", -100, "USD")), "off by"),
-            ((), "no entries"),
-        ):
-            with pytest.raises(asyncpg.PostgresError, match=reason):
-                await self._post(platform, *entries)
-        assert await platform.pool.fetchval("SELECT count(*) FROM posting") == 0
-
-    async def test_an_entry_added_to_an_old_posting_is_refused(self, platform: Platform, posting: UUID) -> None:
-        with pytest.raises(asyncpg.PostgresError, match="off by 5 EUR"):
-            await platform.pool.execute(
-                "INSERT INTO entry VALUES ($1, 9, $2, 'holds', 5, 'EUR')", posting, platform.campaign_id
-            )
-
+class TestOperationsInTheDatabase:
     async def test_a_second_undecided_operation_of_a_pledge_is_refused(self, platform: Platform) -> None:
         await platform.sandbox.fault("delay", seconds=0.5, path="/v1/payment_intents")
         placed = platform.placed()
@@ -155,27 +118,6 @@ class TestLedgerInTheDatabase:
                 new_id(),
             )
         await platform.until_quiet()
-
-    @staticmethod
-    async def _post(platform: Platform, *entries: tuple[str, int, str]) -> None:
-        posting_id = new_id()
-        async with platform.pool.acquire() as connection, connection.transaction():
-            await connection.execute(
-                "INSERT INTO posting VALUES ($1, $2, NULL, 'test', $3)",
-                posting_id,
-                platform.campaign_id,
-                platform.stories.time,
-            )
-            for line, (account, amount, currency) in enumerate(entries):
-                await connection.execute(
-                    "INSERT INTO entry VALUES ($1, $2, $3, $4, $5, $6)",
-                    posting_id,
-                    line,
-                    platform.campaign_id,
-                    account,
-                    amount,
-                    currency,
-                )
 
 
 class TestApi:

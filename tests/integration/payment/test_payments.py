@@ -52,12 +52,6 @@ class TestHold:
         ]
         assert await platform.balances() == {}
 
-    async def test_a_card_that_needs_its_owner_is_declined_for_now(self, platform: Platform) -> None:
-        placed = platform.placed(payment_method="pm_card_authenticationRequired")
-        await platform.tell(placed)
-        declined = await platform.until_said(placed.pledge_id, PaymentDeclined)
-        assert (declined.reason, declined.hard) == ("authentication_required", False)
-
     async def test_a_capture_that_fails_gives_the_hold_up(self, platform: Platform) -> None:
         placed = platform.placed(payment_method="pm_card_captureFails")
         await platform.tell(placed)
@@ -67,22 +61,17 @@ class TestHold:
         assert failed.reason == "insufficient_funds"
         await platform.books_agree()
 
-    async def test_one_that_lapsed_cannot_be_captured(self, platform: Platform) -> None:
+    async def test_one_that_lapsed_is_told_and_the_card_charged_once_instead(self, platform: Platform) -> None:
         placed = platform.placed()
         await platform.tell(placed)
-        await platform.until_said(placed.pledge_id, PaymentAuthorized)
+        authorized = await platform.until_said(placed.pledge_id, PaymentAuthorized)
         await platform.sandbox.raw.post("/sandbox/clock", json={"advance_seconds": 8 * 86_400})
         await platform.tell(platform.capture(placed))
-        failed = await platform.until_said(placed.pledge_id, PaymentCaptureFailed)
-        assert failed.reason == "hold_expired"
+        captured = await platform.until_said(placed.pledge_id, PaymentCaptured)
+        assert captured.hold_id != authorized.hold_id
+        assert names(await platform.said(placed.pledge_id)) == ["PaymentAuthorized", "PaymentAtRisk", "PaymentCaptured"]
+        assert await platform.sandbox.line(platform.campaign_id, "captured") == (1, 5000)
         await platform.books_agree()
-
-    async def test_a_strategy_that_is_not_there_yet_is_declined(self, platform: Platform) -> None:
-        placed = platform.placed(strategy=PaymentStrategy.SAVED_CARD)
-        await platform.tell(placed)
-        declined = await platform.until_said(placed.pledge_id, PaymentDeclined)
-        assert declined.reason == "strategy_not_supported"
-        assert await platform.operations(placed.pledge_id) == []
 
 
 class TestCharge:

@@ -32,6 +32,7 @@ class Replicas:
     addresses: Sequence[str]
     runtimes: Sequence[Runtime]
     clock: DatabaseClock
+    settings: Settings
     issuer: Issuer
     http: httpx.AsyncClient
     stories: Stories = field(default_factory=Stories)
@@ -74,4 +75,4 @@ async def replicas(provisioned: Provisioned, number: int, clock: DatabaseClock) 
         apps = [await stack.enter_async_context(HOUSE.build(settings, clock)) for _ in range(number)]
         addresses = [await stack.enter_async_context(serving(app)) for app in apps]
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=30))
-        yield Replicas(addresses, [app.state.runtime for app in apps], clock, issuer, http)
+        yield Replicas(addresses, [app.state.runtime for app in apps], clock, settings, issuer, http)

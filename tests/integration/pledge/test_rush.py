@@ -27,6 +27,7 @@ async def test_ten_thousand_placements_for_five_hundred_slots_take_five_hundred(
         blue = tier(limit=SLOTS - 100, pool_id=red.pool_id)
         campaign = launched(red, blue, own)
         await service.hear(campaign)
+        path = f"/campaigns/{campaign.campaign_id}/pledges"
         tiers = [red, red, blue, blue, own]
         calls = [
             service.placing(campaign.campaign_id, body(tier_id=str(tiers[number % 5].tier_id)))
@@ -35,6 +36,9 @@ async def test_ten_thousand_placements_for_five_hundred_slots_take_five_hundred(
         random.Random(1).shuffle(calls)
         answers = await run(service.addresses, calls, connections=CONNECTIONS)
         assert answers.statuses == {201: SLOTS, 409: PLACEMENTS - SLOTS}
+        for one in (red, blue, own):
+            answer = await service.send(0, "POST", path, new_id(), body(tier_id=str(one.tier_id)))
+            assert (answer.status_code, answer.json()["type"]) == (409, "/problems/sold-out")
         taken = await _taken(service)
         assert (taken[red.tier_id] + taken[blue.tier_id], taken[own.tier_id]) == (SLOTS - 100, 100)
         claimed = await service.runtime.pool.fetch("SELECT claimed, slots FROM pool")

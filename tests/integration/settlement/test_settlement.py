@@ -9,7 +9,15 @@ import pytest
 
 from contracts.campaign import CampaignCancelled, FundingModel
 from contracts.event import Event
-from contracts.pledge import PledgeCancelled, PledgeRefunded
+from contracts.pledge import (
+    PledgeAtRisk,
+    PledgeCancelled,
+    PledgeDisputeClosed,
+    PledgeDisputeOpened,
+    PledgeHoldRenewed,
+    PledgePartlyRefunded,
+    PledgeRefunded,
+)
 from contracts.settlement import CampaignSettled, CaptureRequested, DropRequested, Outcome, PayoutRequested
 from settlement import queries
 from settlement.domain import StartSettlement
@@ -17,7 +25,7 @@ from settlement.domain_campaign import missing
 from settlement.jobs import Settler
 from tests.integration.house import START, House, names
 from tests.integration.settlement.conftest import OUTSTANDING_MAX
-from tests.integration.settlement.world import FIX_SECONDS, World, eur, play, shuffled_and_doubled, tick
+from tests.integration.settlement.world import FIX_SECONDS, Told, World, eur, play, shuffled_and_doubled, tick
 
 Settlers = tuple[Settler, ...]
 
@@ -108,6 +116,47 @@ class TestOutcome:
         assert await core.said() == []
         await core.take_in(captured[-1])
         assert ending(await core.said()) == (Outcome.PARTIALLY_FUNDED, 1500, 0, 0, 1500)
+
+
+def hold_facts(world: World) -> list[Told]:
+    """The first pledge's hold is renewed late, the second's early, the third's is lost."""
+    late, early, lost = world.pledge_ids[:3]
+    told = world.tell(PledgeAtRisk, late, reason="do_not_honor")
+    for one, days in ((late, 5), (early, 1)):
+        hold = {"previous_hold_id": f"pi_{one}", "hold_id": "pi_new", "capture_before": START + timedelta(days=days)}
+        told += world.tell(PledgeHoldRenewed, one, **hold)
+    return told + world.tell(PledgeAtRisk, lost, reason="hold_lost", lost=True)
+
+
+class TestHolds:
+    async def test_what_lapses_first_is_asked_for_first_and_what_is_lost_last(self, core: House) -> None:
+        world = World(goal=3000, amounts=[1000, 1500, 700])
+        await core.take_in(*shuffled_and_doubled(1)([*world.everything(), *hold_facts(world)]))
+        late, early, lost = world.pledge_ids
+        asked = await queries.next_open(core.pool, world.campaign_id, 10)
+        assert (asked[:2], set(asked[2:])) == ((early, late), {lost})
+
+    @pytest.mark.parametrize(("goal", "outcome"), [(2500, Outcome.FUNDED), (2501, Outcome.FAILED)])
+    async def test_a_lost_hold_is_in_the_sum_and_never_counts_as_collectable(
+        self, core: House, settlers: Settlers, goal: int, outcome: Outcome
+    ) -> None:
+        world = World(goal=goal, amounts=[1000, 1500, 700])
+        await core.take_in(*shuffled_and_doubled(2)([*world.everything(), *hold_facts(world)]))
+        assert ending(await play(core, world, settlers[0]))[0] is outcome
+
+    async def test_refunds_in_part_and_disputes_do_not_disturb_the_end(self, core: House, settlers: Settlers) -> None:
+        world = World(goal=3000, amounts=[1000, 1500, 700])
+        await core.take_in(*world.everything())
+        await tick(settlers[0])
+        answers = world.answers(await core.said())
+        one = world.pledge_ids[0]
+        dispute = {"creator_id": world.creator_id, "dispute_id": "dp_1", "disputed": eur(1000)}
+        more = world.tell(PledgePartlyRefunded, one, refunded=eur(400))
+        more += world.tell(PledgeDisputeOpened, one, **dispute, reason="fraudulent")
+        more += world.tell(PledgeDisputeClosed, one, **dispute, won=False)
+        await core.take_in(*shuffled_and_doubled(3)([*answers, *more]))
+        assert ending(await core.said()) == (Outcome.FUNDED, 3200, 0, 0, 3200)
+        assert await core.parked() == []
 
 
 class TestWaiting:

@@ -22,14 +22,20 @@ from contracts.campaign import PaymentStrategy
 from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId, TierId, new_id
 from contracts.money import Money
 from contracts.pledge import (
+    PledgeActionRequired,
+    PledgeAtRisk,
     PledgeAuthorized,
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
     PledgeChanged,
     PledgeDeclined,
+    PledgeDisputeClosed,
+    PledgeDisputeOpened,
     PledgeDropped,
     PledgeFact,
+    PledgeHoldRenewed,
+    PledgePartlyRefunded,
     PledgePlaced,
     PledgeRefunded,
     PledgeVoided,
@@ -37,6 +43,11 @@ from contracts.pledge import (
 from contracts.subscriptions import SUBSCRIPTIONS
 
 EVENING = datetime.fromisoformat("2027-03-01T23:30:00-02:00")
+DISPUTE = {
+    "creator_id": PersonId(new_id()),
+    "dispute_id": "dp_1",
+    "disputed": Money(amount=60, currency="EUR"),
+}
 MORE: dict[type[PledgeFact], dict[str, Any]] = {
     PledgePlaced: {
         "payment_method": "pm_card_visa",
@@ -45,6 +56,11 @@ MORE: dict[type[PledgeFact], dict[str, Any]] = {
         "lease_until": EVENING,
     },
     PledgeAuthorized: {"hold_id": "pi_1"},
+    PledgeHoldRenewed: {"previous_hold_id": "pi_1", "hold_id": "pi_2"},
+    PledgeAtRisk: {"reason": "card_declined"},
+    PledgePartlyRefunded: {"refunded": Money(amount=30, currency="EUR")},
+    PledgeDisputeOpened: {**DISPUTE, "reason": "fraudulent"},
+    PledgeDisputeClosed: {**DISPUTE, "won": False},
     PledgeDeclined: {"reason": "card_declined"},
     PledgeCancelled: {"reason": "backer", "cancelled_at": EVENING},
     PledgeCaptureFailed: {"reason": "card_declined"},
@@ -80,6 +96,8 @@ def after(*kinds: type[PledgeFact]) -> Measures:
 
 PLACED = {"placed": 1, "placed_minor": 100}
 LIVE = {"secured": 1, "live": 1, "live_minor": 100, "claimed": 1}
+CHARGED = LIVE | {"captured": 1, "captured_minor": 100}
+PARTLY = {"live_minor": 70, "captured_minor": 70, "refunded_minor": 30}
 
 
 @pytest.mark.parametrize(
@@ -100,6 +118,18 @@ LIVE = {"secured": 1, "live": 1, "live_minor": 100, "claimed": 1}
             {"secured": 1, "capture_failed": 1, "claimed": 1},
         ),
         ([PledgePlaced, PledgeAuthorized, PledgeCaptureFailed, PledgeDropped], {"secured": 1, "dropped": 1}),
+        ([PledgePlaced, PledgeActionRequired], {"claimed": 1}),
+        ([PledgePlaced, PledgeAuthorized, PledgeAtRisk], LIVE | {"at_risk": 1, "at_risk_minor": 100}),
+        ([PledgePlaced, PledgeAuthorized, PledgeAtRisk, PledgeHoldRenewed], LIVE),
+        ([PledgePlaced, PledgeCaptured, PledgePartlyRefunded], CHARGED | PARTLY),
+        (
+            [PledgePlaced, PledgeCaptured, PledgePartlyRefunded, PledgeDisputeOpened],
+            CHARGED | PARTLY | {"disputes": 1, "disputed_minor": 60},
+        ),
+        (
+            [PledgePlaced, PledgeCaptured, PledgeDisputeOpened, PledgeDisputeClosed],
+            CHARGED | {"disputes_lost": 1, "lost_minor": 60},
+        ),
         ([PledgePlaced, PledgeCaptured, PledgeRefunded], {"secured": 1, "refunded": 1, "refunded_minor": 100}),
     ],
     ids=lambda value: "-".join(kind.__name__ for kind in value) if isinstance(value, list) else "",

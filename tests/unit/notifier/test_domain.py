@@ -3,35 +3,43 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from contracts.campaign import MilestoneCrossed, PaymentStrategy, UpdateKind, UpdatePosted
 from contracts.ids import CampaignId, ChangeId, OfferId, PersonId, PledgeId, TierId, UpdateId, new_id
 from contracts.money import Money
-from contracts.payment import PayoutSent
+from contracts.payment import PayoutKind, PayoutSent
 from contracts.pledge import (
+    PledgeActionRequired,
+    PledgeAtRisk,
     PledgeAuthorized,
     PledgeCancelled,
     PledgeCaptured,
     PledgeCaptureFailed,
     PledgeChanged,
     PledgeDeclined,
+    PledgeDisputeClosed,
+    PledgeDisputeOpened,
     PledgeDropped,
     PledgeFact,
+    PledgeHoldRenewed,
+    PledgePartlyRefunded,
     PledgePlaced,
+    PledgeRefunded,
     PledgeVoided,
     SlotOffered,
 )
 from contracts.settlement import CampaignSettled, Outcome, Tally
 from contracts.subscriptions import SUBSCRIPTIONS
 from notifier import domain, domain_creator, domain_fan_out, domain_offer, domain_pledge
-from notifier.domain import Backing, Campaign, Facts, Kind, Standing, Status
+from notifier.domain import Backing, Campaign, Facts, Kind, Notice, Standing, Status
 
 NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
 CAMPAIGN, PLEDGE, BACKER, CREATOR = CampaignId(new_id()), PledgeId(new_id()), PersonId(new_id()), PersonId(new_id())
 EVENT = new_id()
-PRICE = Money(amount=2500, currency="EUR")
+PRICE, PART = Money(amount=2500, currency="EUR"), Money(amount=500, currency="EUR")
 PLEDGED: dict[str, Any] = {
     "pledge_id": PLEDGE,
     "campaign_id": CAMPAIGN,
@@ -62,6 +70,12 @@ def backed(before: Backing | None, fact: PledgeFact, version: int) -> Backing:
     row = domain.backing(before, fact, version)
     assert row is not None
     return row
+
+
+def told_of(fact: PledgeFact, *, event_id: UUID = EVENT, before: Backing | None = None) -> Notice:
+    notice = domain_pledge.pledge_notice(fact, event_id, NOW, before=before)
+    assert notice is not None
+    return notice
 
 
 def settled(outcome: Outcome) -> CampaignSettled:
@@ -108,6 +122,45 @@ class TestPledge:
         """A capture after a hold, or one that overtakes it, confirms nothing a second time."""
         assert domain_pledge.pledge_notice(AUTHORIZED, EVENT, NOW) == domain_pledge.pledge_notice(CAPTURED, EVENT, NOW)
 
+    def test_a_bank_that_wants_the_backer_is_told_of_once_for_the_pledge_and_once_for_each_change(self) -> None:
+        change_id = ChangeId(new_id())
+        first, again = (told_of(PledgeActionRequired(**PLEDGED), event_id=new_id()) for _ in range(2))
+        assert (first.kind, first.about_id) == (Kind.ACTION_REQUIRED, PLEDGE)
+        assert again == first
+        changing = told_of(PledgeActionRequired(**PLEDGED, change_id=change_id))
+        assert (changing.about_id, Facts.model_validate_json(changing.facts).of_change) == (change_id, True)
+
+    def test_each_risk_is_told_of_while_it_lasts_and_its_end_to_who_was_told(self) -> None:
+        risk = PledgeAtRisk(**PLEDGED, reason="do_not_honor", lost=True)
+        told = told_of(risk)
+        assert (told.kind, told.about_id) == (Kind.PLEDGE_AT_RISK, EVENT)
+        assert Facts.model_validate_json(told.facts) == Facts(reason="do_not_honor", lost=True)
+        assert domain_pledge.pledge_notice(risk, EVENT, NOW, is_newest=False) is None
+        threatened = backed(None, risk, 3)
+        renewed = PledgeHoldRenewed(**PLEDGED, previous_hold_id="pi_1", hold_id="pi_2")
+        for mended in (renewed, CHANGED):
+            assert told_of(mended, before=threatened).kind is Kind.PLEDGE_RECOVERED
+            assert domain_pledge.pledge_notice(mended, EVENT, NOW, before=backed(None, AUTHORIZED, 2)) is None
+
+    def test_a_refund_in_part_is_about_its_event_and_the_whole_about_the_pledge(self) -> None:
+        part = told_of(PledgePartlyRefunded(**PLEDGED, refunded=PART))
+        whole = told_of(PledgeRefunded(**PLEDGED))
+        assert [(one.kind, one.about_id) for one in (part, whole)] == [
+            (Kind.PLEDGE_REFUNDED, EVENT),
+            (Kind.PLEDGE_REFUNDED, PLEDGE),
+        ]
+        assert Facts.model_validate_json(part.facts) == Facts(refunded=PART, partly=True)
+        assert Facts.model_validate_json(whole.facts) == Facts(refunded=PRICE)
+
+    def test_a_dispute_is_told_to_the_creator(self) -> None:
+        about = {**PLEDGED, "creator_id": CREATOR, "dispute_id": "dp_1", "disputed": PRICE}
+        opened = told_of(PledgeDisputeOpened(**about, reason="fraudulent"))
+        closed = told_of(PledgeDisputeClosed(**about, won=True))
+        assert [(one.kind, one.person_id, one.pledge_id) for one in (opened, closed)] == [
+            (Kind.DISPUTE_OPENED, CREATOR, None),
+            (Kind.DISPUTE_CLOSED, CREATOR, None),
+        ]
+
     def test_every_fact_that_comes_in_has_a_standing(self) -> None:
         facts = {event for event in SUBSCRIPTIONS["notifier"] if issubclass(event, PledgeFact)}
         assert {*domain.STANDING_AFTER, *domain.OTHERS} == facts
@@ -128,6 +181,13 @@ class TestOffer:
 
 
 class TestBacking:
+    def test_what_has_no_standing_of_its_own_leaves_it_whatever_it_overtakes(self) -> None:
+        about = {**PLEDGED, "creator_id": CREATOR, "dispute_id": "dp_1", "disputed": PRICE}
+        held = backed(None, AUTHORIZED, 2)
+        assert domain.backing(held, PledgeDisputeOpened(**about, reason="fraudulent"), 4) is held
+        assert domain.backing(None, PledgeActionRequired(**PLEDGED, change_id=ChangeId(new_id())), 4) is None
+        assert backed(None, PledgeActionRequired(**PLEDGED), 2).standing is Standing.PENDING
+
     def test_the_newest_fact_counts_in_whatever_order_they_come(self) -> None:
         in_order = backed(backed(None, AUTHORIZED, 2), CANCELLED, 3)
         overtaken = backed(backed(None, CANCELLED, 3), AUTHORIZED, 2)
@@ -217,6 +277,10 @@ class TestCreator:
             (Kind.CREATOR_SETTLED, CREATOR, CAMPAIGN),
             (Kind.CREATOR_PAYOUT, CREATOR, CAMPAIGN),
         ]
+        later = payout.model_copy(update={"kind": PayoutKind.RESERVE, "released": PART})
+        notice = domain_creator.payout_notice(later, EVENT, NOW)
+        facts = Facts.model_validate_json(notice.facts)
+        assert (notice.about_id, facts.payout_kind, facts.released) == (EVENT, PayoutKind.RESERVE, PART)
 
 
 class TestWaiting:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from contracts.campaign import FundingModel
 from contracts.ids import new_id
 from contracts.money import Money
+from contracts.payment import PayoutKind
 from contracts.settlement import Outcome
 from notifier import wording
 from notifier.domain import Facts, Kind
@@ -29,6 +30,9 @@ SAID: Final = {
     Kind.CREATOR_SETTLED: Facts(outcome=Outcome.FUNDED, total=EUR, backers=2),
     Kind.SLOT_OFFERED: Facts(until=datetime(2027, 3, 2, 12, tzinfo=UTC)),
     Kind.CREATOR_PAYOUT: Facts(payout=EUR, total=EUR, platform_fee=EUR, provider_fee=EUR),
+    Kind.PLEDGE_REFUNDED: Facts(refunded=EUR),
+    Kind.DISPUTE_OPENED: Facts(disputed=EUR, reason="fraudulent"),
+    Kind.DISPUTE_CLOSED: Facts(disputed=EUR, won=True),
 }
 HEADERS = {
     "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "X-Groundswell-Notice", "X-Groundswell-Campaign",
@@ -121,6 +125,47 @@ class TestTexts:
         body = text(read(due(Kind.PLEDGE_DECLINED, Facts(reason=reason))))
         assert ("not completed in time" in body) == (reason == "lease_expired")
         assert "You were not charged" in body
+
+    @pytest.mark.parametrize("kind", [Kind.ACTION_REQUIRED, Kind.PLEDGE_AT_RISK])
+    def test_who_has_something_to_do_is_led_to_the_pledge(self, kind: Kind) -> None:
+        one = due(kind)
+        assert f"https://groundswell.example/pledges/{one.pledge_id}\n" in text(read(one))
+
+    @pytest.mark.parametrize(("lost", "expected"), [(True, "is gone"), (False, "did not accept that the hold")])
+    def test_who_is_at_risk_is_told_what_happened_and_until_when_another_card_helps(
+        self, lost: bool, expected: str
+    ) -> None:
+        body = " ".join(text(read(due(Kind.PLEDGE_AT_RISK, Facts(reason="do_not_honor", lost=lost)))).split())
+        assert expected in body
+        assert "with another card, until 1 April 2027" in body
+        assert "do_not_honor" not in body
+
+    def test_a_refund_in_part_says_so_and_how_much(self) -> None:
+        part = Facts(refunded=Money(amount=500, currency="EUR"), partly=True)
+        message = read(due(Kind.PLEDGE_REFUNDED, part))
+        assert message["Subject"] == "A part of your pledge to “A board game” is refunded"
+        assert "€5.00 in all is refunded" in " ".join(text(message).split())
+        assert "€1,234.56 goes back to your card" in " ".join(text(read(due(Kind.PLEDGE_REFUNDED))).split())
+
+    @pytest.mark.parametrize(("won", "expected"), [(True, "yours again"), (False, "decided for the backer")])
+    def test_a_creator_is_told_how_a_dispute_ended(self, won: bool, expected: str) -> None:
+        assert expected in text(read(due(Kind.DISPUTE_CLOSED, Facts(disputed=EUR, won=won))))
+
+    @pytest.mark.parametrize(
+        ("kind", "subject"),
+        [
+            (PayoutKind.MAIN, "Your payout for “A board game” is on its way"),
+            (PayoutKind.RESERVE, "The reserve for “A board game” is on its way to you"),
+            (PayoutKind.LATER, "A later payout for “A board game” is on its way"),
+        ],
+    )
+    def test_a_payout_says_what_it_is_made_of(self, kind: PayoutKind, subject: str) -> None:
+        five = Money(amount=500, currency="EUR")
+        paid = Facts(payout=EUR, total=EUR, platform_fee=EUR, provider_fee=EUR, payout_kind=kind, reserve=five)
+        message = read(due(Kind.CREATOR_PAYOUT, paid))
+        assert message["Subject"] == subject
+        assert "Kept back for disputes, and paid out later: €5.00." in text(message)
+        assert "Refunded to backers" not in text(message)
 
     def test_what_is_not_known_yet_is_waited_for(self) -> None:
         with pytest.raises(IncompleteError, match="campaign"):

@@ -104,6 +104,11 @@ class TestRelease:
         assert life.holds == {}
         assert life.end(accepted=False).running is None
 
+    def test_leaves_open_which_of_the_two_was_current_and_calls_neither_spare(self) -> None:
+        """The pledge may have taken the change up already: one of the two is its current hold, and ends it."""
+        life = Life().held().change().succeed().release().succeed().succeed()
+        assert [event.spare for event in life.events if isinstance(event, PaymentVoided)] == [False, False]
+
     def test_of_a_pledge_whose_change_is_heard_of_later_takes_nothing(self) -> None:
         life = Life().held().release().succeed().change()
         assert (life.running, life.holds) == (None, {})

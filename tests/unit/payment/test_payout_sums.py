@@ -24,7 +24,7 @@ from payment import domain_payout
 from payment.domain_payout import Campaign, Payout, Terms, Totals, Wanted
 from payment.domain_payout_events import PayoutStarted
 from payment.gateway import NoEffect, Succeeded
-from payment.ledger import lines_of
+from payment.ledger import NO_HOLDS, postings_of
 from payment.queries import totals_of
 
 CREATOR = PersonId(new_id())
@@ -52,8 +52,9 @@ class Book:
         return totals_of({name: (self.balances[name], self.debits[name]) for name in self.balances})
 
     def book(self, event: Event) -> None:
-        for account, amount in lines_of(event, held=0):
-            self.move(account, amount)
+        for posting in postings_of(event, NO_HOLDS):
+            for line in posting.lines:
+                self.move(line.account, line.amount)
 
     def move(self, account: str, amount: int) -> None:
         self.balances[account] += amount

@@ -5,6 +5,7 @@ Holds are followed as the payment service does: what it has in the end is what t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,46 +20,56 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from contracts.campaign import FundingModel
 from contracts.ids import ChangeId, PersonId, PledgeId
 from contracts.payment import (
+    PaymentActionRequired,
+    PaymentAtRisk,
     PaymentAuthorized,
     PaymentCaptured,
     PaymentCaptureFailed,
     PaymentChangeAuthorized,
     PaymentChangeDeclined,
     PaymentDeclined,
+    PaymentDisputeClosed,
+    PaymentDisputeOpened,
     PaymentFact,
+    PaymentHoldRenewed,
     PaymentRefunded,
     PaymentVoided,
 )
-from contracts.pledge import PledgeChanged, PledgeChangeRequested, PledgeFact
+from contracts.pledge import (
+    PledgeChanged,
+    PledgeChangeRequested,
+    PledgeDisputeClosed,
+    PledgeDisputeOpened,
+    PledgeFact,
+    PledgeHoldRenewed,
+)
 from eventing.refusal import Refusal
 from pledge.domain import HELD, LIVE, UNDECIDED, Change, Pledge, Status, counted, evolve
 from pledge.domain_book import BookState, Pool, Tier, announce, cancel_all, close
 from pledge.domain_change import change as decide_change
 from pledge.domain_change import wanted
 from pledge.domain_decisions import cancel, cancel_with_campaign, drop, expire
-from pledge.domain_payment import follow_payment
+from pledge.domain_hold import follow_hold
+from pledge.domain_payment import follow_disputes, follow_payment
 from tests.unit.pledge.stories import CAMPAIGN, DEADLINE, NOON, POOL, TIER, book, change, decided, euros, wish
 
 S: Final = Status
+DECIDED: Final = {S.AUTHORIZED, S.CAPTURED, S.CAPTURE_FAILED, S.DECLINED, S.CANCELLED, S.VOIDED, S.REFUNDED}
 # Where a pledge may go from each status (DOMAIN P5); from anything else it stays where it is.
 LEGAL: Final = {
-    S.PENDING: {
-        S.AUTHORIZED,
-        S.CAPTURED,
-        S.CAPTURE_FAILED,
-        S.DECLINED,
-        S.CANCELLED,
-        S.VOIDED,
-        S.REFUNDED,
-    },
-    S.AUTHORIZED: {S.AUTHORIZED, S.CAPTURED, S.CAPTURE_FAILED, S.CANCELLED, S.VOIDED, S.REFUNDED},
+    S.PENDING: {S.ACTION_REQUIRED, *DECIDED},
+    S.ACTION_REQUIRED: DECIDED,
+    S.AUTHORIZED: {S.AUTHORIZED, S.AT_RISK, *DECIDED - {S.DECLINED}},
+    S.AT_RISK: {S.AUTHORIZED, S.AT_RISK, *DECIDED - {S.DECLINED}},
     S.CAPTURED: {S.CAPTURED, S.REFUNDED, S.CANCELLED},
     S.CAPTURE_FAILED: {S.CAPTURED, S.DROPPED, S.CANCELLED, S.REFUNDED},
     S.CANCELLED: {S.REFUNDED},
 }
+DISPUTED: Final = PledgeDisputeOpened | PledgeDisputeClosed
 SLOTS: Final = 3  # of one of two tiers; the other is unlimited
 BACKERS: Final = 6
 FACTS: Final = (
+    PaymentActionRequired,
     PaymentAuthorized,
     PaymentDeclined,
     PaymentCaptured,
@@ -79,8 +90,11 @@ class Lives(RuleBasedStateMachine):
         self.accepted: set[UUID] = set()
         self.pool = Pool(POOL, CAMPAIGN, SLOTS)
         self.pledges: dict[UUID, Pledge] = {}
+        self.heard: defaultdict[UUID, list[PaymentFact]] = defaultdict(list)  # by pledge, in payment's order
+        self.renewed: set[str] = set()  # holds that took another's place
         self.first: dict[UUID, UUID] = {}
         self.now = NOON
+        self.creator = PersonId(self.book.creator_id)
         self.announced = 0
 
     @rule(backer=st.integers(1, BACKERS), minor=st.integers(900, 5000))
@@ -106,6 +120,54 @@ class Lives(RuleBasedStateMachine):
         self._apply(pledge.pledge_id, follow_payment(pledge, fact))
         again = self.pledges[pledge.pledge_id]
         assert follow_payment(again, fact) == (), "a repeated fact says nothing more"
+
+    @precondition(lambda self: self.pledges)
+    @rule(data=st.data(), minor=st.integers(1, 5000))
+    def hear_of_a_refund(self, data: st.DataObject, minor: int) -> None:
+        pledge = self._some(data)
+        about = {"pledge_id": pledge.pledge_id, "campaign_id": CAMPAIGN, "amount": euros(minor)}
+        fact = PaymentRefunded(**about, hold_id="pi_1", refunded=euros(minor))
+        self._apply(pledge.pledge_id, follow_payment(pledge, fact))
+        assert follow_payment(self.pledges[pledge.pledge_id], fact) == (), "a repeated refund gives nothing more back"
+
+    @precondition(lambda self: self.pledges)
+    @rule(data=st.data(), kind=st.sampled_from(("renewed", "at risk", "lost")), overtakes=st.booleans())
+    def hear_of_the_hold(self, data: st.DataObject, kind: str, overtakes: bool) -> None:
+        """Of a hold that is the current one, was, or is not known yet."""
+        pledge = self._some(data)
+        hold_id = data.draw(st.sampled_from(("pi_1", *sorted(self.renewed))))
+        about = {"pledge_id": pledge.pledge_id, "campaign_id": CAMPAIGN, "amount": pledge.amount}
+        if kind == "renewed":
+            new = f"pi_r{len(self.renewed)}"
+            self.renewed.add(new)
+            self._hear(pledge, PaymentHoldRenewed(**about, previous_hold_id=hold_id, hold_id=new), overtakes=overtakes)
+        else:
+            risk = PaymentAtRisk(**about, hold_id=hold_id, reason="hold_lost", lost=kind == "lost")
+            self._hear(pledge, risk, overtakes=overtakes)
+
+    @precondition(lambda self: self.pledges)
+    @rule(data=st.data(), number=st.integers(1, 2), closes=st.booleans(), overtakes=st.booleans())
+    def hear_of_a_dispute(self, data: st.DataObject, number: int, closes: bool, overtakes: bool) -> None:
+        pledge = self._some(data)
+        about = {"pledge_id": pledge.pledge_id, "campaign_id": CAMPAIGN, "amount": pledge.amount}
+        fact: PaymentFact = (
+            PaymentDisputeClosed(**about, dispute_id=f"dp_{number}", won=False, fee_returned=euros(0))
+            if closes
+            else PaymentDisputeOpened(**about, dispute_id=f"dp_{number}", reason="fraudulent", fee=euros(15))
+        )
+        self._hear(pledge, fact, overtakes=overtakes)
+
+    def _hear(self, pledge: Pledge, fact: PaymentFact, *, overtakes: bool) -> None:
+        """`overtakes`: it is the first of payment's story, though all the others have come in before."""
+        heard = self.heard[pledge.pledge_id]
+        heard.insert(0 if overtakes else len(heard), fact)
+        for turn in range(2):
+            before = self.pledges[pledge.pledge_id]
+            events = (*follow_hold(before, heard), *follow_disputes(before, heard, self.creator))
+            if turn:
+                assert events == (), "nothing is said twice"
+            for event in events:
+                self._apply(pledge.pledge_id, (event,))
 
     @precondition(lambda self: self.pledges)
     @rule(data=st.data(), how=st.sampled_from(("backer", "campaign", "lease", "drop")))
@@ -180,10 +242,17 @@ class Lives(RuleBasedStateMachine):
         for event in events:
             before = self.pledges.get(pledge_id)
             after = evolve(before, event)
-            assert before is None or after.status in LEGAL.get(before.status, set())
+            assert before is None or after.status in _legal(before, event)
+            assert (before.refunded_minor if before else 0) <= after.refunded_minor <= after.amount.amount
             self.book = counted(self.book, before, after)
             self.pledges[pledge_id] = after
             self._move_slots(before, after)
+            if isinstance(event, PledgeDisputeClosed):
+                assert before is not None
+                assert before.disputes[event.dispute_id], "it was told of when it opened"
+            if isinstance(event, PledgeHoldRenewed):
+                assert before is not None
+                assert event.previous_hold_id == before.hold_id, "the holds of a pledge are a chain"
             if isinstance(event, PledgeChanged):
                 self.accepted.add(event.change_id)
             if before is not None and before.status in LIVE and after.status not in LIVE:
@@ -220,12 +289,17 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def the_current_hold_is_the_last_that_was_accepted(self) -> None:
         for pledge in self.pledges.values():
-            if pledge.hold_id not in {None, "pi_1"}:
+            if pledge.hold_id not in {None, "pi_1", *self.renewed}:
                 assert UUID((pledge.hold_id or "").removeprefix("pi_")) in self.accepted
 
     @invariant()
     def it_is_announced_once(self) -> None:
         assert self.announced <= 1
+
+
+def _legal(before: Pledge, event: PledgeFact) -> set[Status]:
+    """A dispute, which may come long after everything, moves no status."""
+    return {before.status} if isinstance(event, DISPUTED) else LEGAL.get(before.status, set())
 
 
 def _slots(pledge: Pledge) -> int:

@@ -11,6 +11,8 @@ from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId, new_id
 from contracts.manifest import digest
 from contracts.money import Money
 from contracts.pledge import (
+    PledgeActionRequired,
+    PledgeAtRisk,
     PledgeAuthorized,
     PledgeCancelled,
     PledgeCaptured,
@@ -18,11 +20,22 @@ from contracts.pledge import (
     PledgeChanged,
     PledgeDeclined,
     PledgeFact,
+    PledgeHoldRenewed,
     PledgeRefunded,
 )
 from contracts.settlement import CampaignSettled, CaptureRequested, Outcome, PayoutRequested, VoidRequested
+from contracts.subscriptions import SUBSCRIPTIONS
 from settlement.domain import decide_drops, decide_end, decide_requests, decide_start
-from settlement.domain_book import BookedPledge, Bucket, Status, bucket_of, follow, forget_facts
+from settlement.domain_book import (
+    SILENT,
+    STATUS_AFTER,
+    BookedPledge,
+    Bucket,
+    Status,
+    bucket_of,
+    follow,
+    forget_facts,
+)
 from settlement.domain_campaign import Campaign, Direction, moved, started
 from settlement.domain_progress import progress
 
@@ -111,6 +124,14 @@ class TestDirection:
         [event] = decide_start(closed(book, model=model, lowest_collectable_bps=share), book, NOW)
         assert event.direction is expected
 
+    @pytest.mark.parametrize(("lost", "expected"), [(False, Direction.COLLECT), (True, Direction.VOID)])
+    def test_what_is_at_risk_counts_until_its_hold_is_lost(self, lost: bool, expected: Direction) -> None:
+        threatened = told(PledgeAtRisk, 3, held(400), minor=400, reason="do_not_honor", lost=lost)
+        book = [held(600), threatened]
+        [event] = decide_start(closed(book), book, NOW)
+        assert (event.direction, event.total.amount) == (expected, 1000)
+        assert event.collectable.amount == (600 if lost else 1000)
+
 
 class TestRequests:
     def test_ask_for_captures_or_voids_by_direction(self) -> None:
@@ -197,12 +218,14 @@ class TestEnd:
         assert bool(payout) is any(pledge.status is Status.CAPTURED for pledge in book)
 
 
-def told(kind: type[PledgeFact], version: int, before: BookedPledge | None, **more: Any) -> BookedPledge:
+def told(
+    kind: type[PledgeFact], version: int, before: BookedPledge | None, minor: int = 100, **more: Any
+) -> BookedPledge:
     fact = kind(
         pledge_id=before.pledge_id if before else PledgeId(new_id()),
         campaign_id=CAMPAIGN,
         backer_id=PersonId(new_id()),
-        amount=Money(amount=100, currency="EUR"),
+        amount=Money(amount=minor, currency="EUR"),
         country="DE",
         **more,
     )
@@ -224,11 +247,42 @@ class TestBook:
     def test_a_changed_pledge_has_its_new_amount_and_hold_and_is_collected_like_any_other(self) -> None:
         live = told(PledgeAuthorized, 2, None, hold_id="pi_1", capture_before=NOW)
         later = NOW + timedelta(days=5)
-        change = {"change_id": ChangeId(new_id()), "previous_amount": Money(amount=70, currency="EUR")}
+        change: dict[str, Any] = {"change_id": ChangeId(new_id()), "previous_amount": Money(amount=70, currency="EUR")}
         changed = told(PledgeChanged, 4, live, hold_id="pi_2", capture_before=later, **change)
         assert (changed.minor, changed.capture_before, bucket_of(changed)) == (100, later, Bucket.OPEN)
         charged = told(PledgeChanged, 4, told(PledgeCaptured, 2, None), **change)
         assert bucket_of(charged) is Bucket.CAPTURED
+
+    def test_a_renewal_brings_the_time_of_the_new_hold_and_ends_the_risk(self) -> None:
+        live = told(PledgeAuthorized, 2, None, hold_id="pi_1", capture_before=NOW)
+        lost = told(PledgeAtRisk, 3, live, reason="hold_lost", lost=True)
+        assert (lost.capture_before, lost.hold_lost, bucket_of(lost)) == (None, True, Bucket.OPEN)
+        later = NOW + timedelta(days=5)
+        again = told(PledgeHoldRenewed, 4, lost, previous_hold_id="pi_1", hold_id="pi_2", capture_before=later)
+        assert (again.capture_before, again.hold_lost, bucket_of(again)) == (later, False, Bucket.OPEN)
+
+    @pytest.mark.parametrize("status", [Status.CAPTURED, Status.CAPTURE_FAILED, Status.CANCELLED])
+    @pytest.mark.parametrize("kind", SILENT)
+    def test_refunds_in_part_and_disputes_leave_it_where_it_is(self, kind: type[PledgeFact], status: Status) -> None:
+        more: dict[str, Any] = {
+            "refunded": Money(amount=40, currency="EUR"),
+            "creator_id": CREATOR,
+            "dispute_id": "dp_1",
+            "disputed": Money(amount=100, currency="EUR"),
+            "reason": "fraudulent",
+            "won": False,
+        }
+        before = held(100, status=status, failed_at=NOW if status is Status.CAPTURE_FAILED else None, left_at=NOW)
+        needed = {name: value for name, value in more.items() if name in kind.model_fields}
+        assert told(kind, 3, before, **needed) == replace(before, version=3)
+
+    def test_a_pledge_whose_bank_wants_its_backer_is_as_undecided_as_before(self) -> None:
+        placed = BookedPledge(PledgeId(new_id()), CAMPAIGN, 1, Status.PENDING, 100, "EUR")
+        assert bucket_of(told(PledgeActionRequired, 2, placed)) is None
+
+    def test_every_fact_about_a_pledge_that_comes_in_is_known(self) -> None:
+        facts = {event for event in SUBSCRIPTIONS["settlement"] if issubclass(event, PledgeFact)}
+        assert {*STATUS_AFTER, *SILENT} == facts
 
     def test_folding_again_keeps_what_was_asked_for(self) -> None:
         asked = held(100, requested=True, drop_requested=True, failed_at=NOW)
