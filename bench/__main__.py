@@ -11,7 +11,24 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import consume, intake, neighbours, page, pipeline, placements, rebuild, relay, rush, sandbox, size, visible
+from bench import (
+    authorize,
+    capture,
+    consume,
+    intake,
+    neighbours,
+    operations,
+    page,
+    pipeline,
+    placements,
+    rebuild,
+    relay,
+    rush,
+    sandbox,
+    size,
+    storm,
+    visible,
+)
 from bench.row import Figure, Ground, Result, Row, median
 from deploy.local.provision import drop, provision
 from deploy.local.servers import Servers, backing_servers
@@ -31,7 +48,10 @@ ROWS = (
     visible.ROW,
     sandbox.ROW,
     placements.ROW,
+    authorize.ROW,
+    capture.ROW,
 )
+ON_REQUEST = (operations.ROW, storm.ROW)  # long ones, run by name alone
 RESULTS = Path(__file__).parent / "results.json"
 
 console = Console()
@@ -72,7 +92,7 @@ def table(results: list[Result]) -> Table:
 
 
 def main(names: list[str]) -> int:
-    known = {row.name: row for row in ROWS}
+    known = {row.name: row for row in (*ROWS, *ON_REQUEST)}
     unknown = [name for name in names if name not in known]
     if unknown:
         console.print(f"There is no row {', '.join(unknown)}. Rows: {', '.join(known)}.")

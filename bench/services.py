@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +32,10 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def running_service(ground: Ground, name: str, replicas: int = 1) -> AsyncIterator[Service]:
-    """`<name> migrate`, then `<name> serve`, once for each replica, until the block ends."""
+async def running_service(
+    ground: Ground, name: str, replicas: int = 1, *, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Service]:
+    """`<name> migrate`, then `<name> serve`, once for each replica, until the block ends. `settings`: its own."""
     run = ground.servers.run
     ports, issuer_port = [free_port() for _ in range(replicas)], free_port()
     issuer_base = f"http://{HOST}:{issuer_port}"
@@ -46,6 +48,7 @@ async def running_service(ground: Ground, name: str, replicas: int = 1) -> Async
         "GROUNDSWELL_JWT_AUDIENCE": JWT_AUDIENCE,
         "GROUNDSWELL_LOG_LEVEL": "WARNING",
         "GROUNDSWELL_REDIS_URL": ground.servers.backing.redis_url,
+        **(settings or {}),
     }
     admin = {"GROUNDSWELL_BROKER_ADMIN_URL": ground.provisioned.broker_admin_url}
     program = str(Path(sys.executable).parent / name)

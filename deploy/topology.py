@@ -81,7 +81,8 @@ def _service(name: str, routes: tuple[str, ...], *, needs: tuple[str, ...] = (),
     )
 
 
-# In the gateway's order, first match wins: campaign is last because its `tiers*` holds pledge's waitlist too.
+# In the gateway's order, first match wins: pledge comes after payment because its `/pledges/*` holds the refunds too,
+# campaign is last because its `tiers*` holds pledge's waitlist.
 SERVICES = (
     _service(
         "payment",
@@ -89,9 +90,11 @@ SERVICES = (
             "/webhooks/stripe",
             "/payments/*",
             "/operations*",
-            "/campaigns/{id}/ledger",
+            "/campaigns/{id}/ledger*",
             "/campaigns/{id}/statement*",
             "/pledges/{id}/next-action",
+            "/campaigns/{id}/disputes",
+            "/pledges/{id}/refunds*",
         ),
         needs=("stripe-sandbox",),
         STRIPE_API_KEY="{stripe_api_key}",
@@ -148,7 +151,8 @@ STRIPE_SANDBOX = Part(
         "STRIPE_SANDBOX_WEBHOOK_SECRET": "{stripe_webhook_secret}",
         # Only those that the payment service acts on: each hold makes three.
         "STRIPE_SANDBOX_WEBHOOK_EVENTS": "payment_intent.amount_capturable_updated,payment_intent.succeeded,"
-        "payment_intent.payment_failed,payment_intent.canceled,setup_intent.succeeded,setup_intent.setup_failed",
+        "payment_intent.payment_failed,payment_intent.canceled,setup_intent.succeeded,setup_intent.setup_failed,"
+        "refund.created,refund.failed,charge.dispute.created,charge.dispute.closed",
         "STRIPE_SANDBOX_PUBLIC_URL": "{stripe_sandbox_public_url}",
     },
     ready_path="/sandbox",

@@ -1,7 +1,5 @@
 """The sandbox's own routes under `/sandbox`: books, faults, clock, reset; the bank and the dashboard beside them."""
 
-from html import escape
-
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -13,14 +11,10 @@ from stripe_sandbox.dashboard import Dashboard
 from stripe_sandbox.errors import Document
 from stripe_sandbox.faults import Fault, Randomly, WebhookFault
 from stripe_sandbox.limits import Limiter, Limits
+from stripe_sandbox.page import page
 from stripe_sandbox.sandbox import Sandbox
 
 ADVANCE_MAX_SECONDS = 366 * 86_400  # A year: longer than any campaign, so more is a mistake.
-_COLUMNS = ("authorized", "held", "captured", "voided", "refunded", "transferred", "declined", "capture_failed")
-_STYLE = (
-    "<style>body{font:16px system-ui;margin:2rem}td,th{padding:.3rem .8rem;text-align:right}"
-    "td:first-child{text-align:left}</style>"
-)
 
 
 class _Advance(BaseModel):
@@ -99,21 +93,4 @@ class Admin:
         return answer({"reset": True})
 
     async def _page(self, _: Request) -> Response:
-        document = self._document()
-        campaigns, anomalies = document["campaigns"], document["anomalies"]
-        assert isinstance(campaigns, dict)
-        assert isinstance(anomalies, dict)
-        rows = "".join(
-            f"<tr><td>{escape(campaign or '(none)')} {escape(currency)}</td>"
-            + "".join(f"<td>{lines[name]['minor']} ({lines[name]['count']})</td>" for name in _COLUMNS)
-            + "</tr>"
-            for campaign, currencies in campaigns.items()
-            for currency, lines in currencies.items()
-        )
-        alarms = "".join(f"<li>{escape(name)}: {entry['count']}</li>" for name, entry in anomalies.items())
-        return HTMLResponse(
-            f"<!doctype html><html lang=en><title>Stripe sandbox</title>{_STYLE}<h1>Stripe sandbox: books</h1>"
-            "<p>Minor units, with the number of payments in brackets.</p><table><tr><th>campaign</th>"
-            + "".join(f"<th>{name}</th>" for name in _COLUMNS)
-            + f"</tr>{rows}</table><h2>Anomalies</h2><ul>{alarms}</ul>"
-        )
+        return HTMLResponse(page(self._sandbox))

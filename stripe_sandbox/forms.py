@@ -32,7 +32,7 @@ def parse_form(raw: bytes) -> Form:
         for pair in pairs:
             name, _, value = pair.partition("=")
             if pair:
-                _put(form, _decoded(name), _decoded(value))
+                _put(form, _keys(name), _decoded(value))
     except UnicodeError:
         raise StripeError("Invalid request: the parameters are not valid UTF-8.") from None
     return form
@@ -46,8 +46,7 @@ def _decoded(text: str) -> str:
     return text
 
 
-def _put(form: Form, name: str, value: str) -> None:
-    keys = _keys(name)
+def _put(form: Form, keys: tuple[str, ...], value: str) -> None:
     place = form
     for key in keys[:-1]:
         inner = place.setdefault(key or str(len(place)), {})
@@ -62,8 +61,8 @@ def _put(form: Form, name: str, value: str) -> None:
 
 @lru_cache(maxsize=1_024)  # Most requests have the same few dozen names.
 def _keys(name: str) -> tuple[str, ...]:
-    """`a[b][c]` as `("a", "b", "c")`."""
-    head, bracket, rest = name.partition("[")
+    """`a[b][c]`, encoded or not, as `("a", "b", "c")`."""
+    head, bracket, rest = _decoded(name).partition("[")
     if not bracket:
         return (head,)
     if not head or not rest.endswith("]"):

@@ -7,6 +7,9 @@ from stripe_sandbox.errors import StripeError
 
 AMOUNT_MAX = 99_999_999  # Stripe: eight digits, whatever the currency.
 
+NO_DECIMALS = frozenset(
+    "bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split()  # noqa: SIM905 - as below
+)
 THREE_DECIMALS = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 
 # Stripe's documented minimum charges; a currency that is not named here takes any amount from 1 on.
@@ -26,6 +29,11 @@ CURRENCIES = frozenset(
     xpf yer zar zmw
     """.split()  # noqa: SIM905 - a list literal of 135 words would not be read
 )
+
+
+def decimals(currency: str) -> int:
+    """How many places the minor unit is behind the major one."""
+    return 0 if currency in NO_DECIMALS else 3 if currency in THREE_DECIMALS else 2
 
 
 def check_currency(currency: str) -> str:

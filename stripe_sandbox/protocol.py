@@ -46,11 +46,8 @@ class Request:
     query: bytes
     headers: dict[bytes, bytes]
     body: bytes
-
-    @property
-    def key(self) -> str | None:
-        """The idempotency key; it means something for POST alone."""
-        return self.header(b"idempotency-key") if self.method == "POST" else None
+    key: str | None = None
+    """The idempotency key; it means something for POST alone."""
 
     def header(self, name: bytes) -> str | None:
         value = self.headers.get(name)
@@ -81,7 +78,7 @@ class StripeHttp:
         request_id, headers = self._sandbox.state.ids.new("req"), dict(scope["headers"])
         try:
             body = await _read_body(receive)
-            request = Request(request_id, scope["method"], scope["path"], scope["query_string"], headers, body)
+            request = _request(request_id, scope, headers, body)
             reply = await self._reply(request)
         except StripeError as refused:
             reply = _refusal(refused)
@@ -233,6 +230,12 @@ def _api_error(status: int) -> StripeError:
 
 def _refusal(error: StripeError, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Reply:
     return Reply(error.status, orjson.dumps(error.body()), headers + error.headers)
+
+
+def _request(request_id: str, scope: Scope, headers: dict[bytes, bytes], body: bytes) -> Request:
+    method = scope["method"]
+    key = headers.get(b"idempotency-key", b"").decode("latin-1") if method == "POST" else None
+    return Request(request_id, method, scope["path"], scope["query_string"], headers, body, key or None)
 
 
 async def _read_body(receive: Receive) -> bytes:

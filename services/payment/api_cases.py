@@ -19,7 +19,7 @@ from payment import queries_cases
 from payment.cases import CaseKind, CaseRow, CaseState
 from payment.domain_events import Kind
 from payment.examples import CASE, CASE_EXAMPLE, COMMENT, WHOLE_CASE_EXAMPLE
-from payment.handlers_cases import CaseResolved, CommentCase, NoSuchCase, ResolveCase, address
+from payment.handlers_cases import CaseResolved, CommentCase, NoSuchCase, NotResumable, ResolveCase, address
 from payment.queries_cases import Cursor, CursorUnknown, Whole
 from payment.tables import OperationRow, State
 
@@ -100,6 +100,7 @@ class ResolveBody(BaseModel):
     model_config = _example(extra="forbid", text="Refunded by hand, re_3.")
 
     text: str = Field("", max_length=TEXT_MAX, description="Why; kept as a comment. No names, addresses or card data")
+    resume: bool = Field(default=False, description="Let the payment that stopped go on: its step is asked for again")
 
 
 class CommentAnswer(BaseModel):
@@ -196,11 +197,15 @@ def _add_commands(routes: APIRouter, runtime: Runtime) -> None:
         "/operations/cases/{case_id}/resolve",
         response_model=ResolveAnswer,
         summary="Resolve a case",
-        responses=refusals(Forbidden, NoSuchCase, CaseResolved),
+        responses=refusals(Forbidden, NoSuchCase, CaseResolved, NotResumable),
     )
     async def resolve_case(case_id: UUID, body: ResolveBody, sender: Sender) -> dict[str, Any]:
-        """Nothing but the case changes: no money is moved to mend a difference (DOMAIN Y6)."""
-        command = ResolveCase(case_id, sender.person_id, body.text)
+        """Nothing but the case changes: no money is moved to mend a difference (DOMAIN Y6).
+
+        With `resume` a payment that stopped takes its step again: a capture, a release, or a look at the payment, which
+        the provider does at most once. Anything else is refused, because it could happen twice.
+        """
+        command = ResolveCase(case_id, sender.person_id, body.text, resume=body.resume)
         return dict(await runtime.commit.execute(command, idempotency=sender.idempotency(body)))
 
 

@@ -14,6 +14,7 @@ from eventing.refusal import Refusal
 from eventing.runtime import Runtime
 from eventing.tokens import Forbidden, Principal, Role, require
 from payment import queries, queries_ledger
+from payment.examples import LEDGER_EXAMPLE, POSTINGS_EXAMPLE
 from payment.ledger import Account, Line, Phase
 from payment.queries_ledger import Booked
 
@@ -56,6 +57,8 @@ class Amount(_Shown):
 class Ledger(_Shown):
     """A campaign's books, per account and currency."""
 
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [LEDGER_EXAMPLE]})
+
     campaign_id: UUID
     at: datetime = Field(description="The moment that they are of")
     accounts: tuple[Amount, ...]
@@ -97,6 +100,8 @@ class PageLinks(_Shown):
 
 
 class PostingPage(_Shown):
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [POSTINGS_EXAMPLE]})
+
     items: tuple[ShownPosting, ...]
     links: PageLinks
 

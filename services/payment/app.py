@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-import structlog
 from fastapi import APIRouter
 from pydantic import Field, SecretStr
 
 from eventing.house import House, Rooms
 from eventing.runtime import Job, Runtime
 from eventing.settings import HttpAddress, ServiceSettings
-from payment import cli_cases, cli_ledger, switches_cli, worker
+from payment import api_money, cli_cases, cli_ledger, switches_cli, worker
 from payment.api import WebhookDoor, router
 from payment.buckets import Budget, BudgetMetrics
 from payment.budget import limits_of
@@ -24,15 +23,15 @@ from payment.handlers import DEFINITION
 from payment.inbox import Inbox, LookUp, PaymentLookUp
 from payment.janitor import Janitor
 from payment.jobs import Payouts, Renewals
+from payment.look_ups import DisputeLookUp, RefundLookUp
+from payment.match import DailyMatch
 from payment.metrics import CaseMetrics
 from payment.stripe_gateway import API_VERSION, StripeProvider
-from payment.sweeps import EventSweep
+from payment.sweeps import EventSweep, HoldSweep
 from payment.switches_api import switch_router
 from payment.turns import Turns
 from payment.webhooks import Ours
 from payment.worker import Worker
-
-log = structlog.get_logger(__name__)
 
 INBOX_SECONDS = 1.0
 JANITOR_SECONDS = 15.0
@@ -87,12 +86,19 @@ def ours(settings: Settings) -> Ours:
 def look_ups(runtime: Runtime, provider: StripeProvider) -> Mapping[str, LookUp]:
     """Who knows an object of the provider's, by the prefix of its id."""
     payments = PaymentLookUp(runtime.commit, provider)
-    return {"pi": payments, "seti": payments}
+    refunds, disputes = RefundLookUp(runtime.commit, provider), DisputeLookUp(runtime.commit, provider)
+    return {
+        "pi": payments,
+        "seti": payments,
+        **dict.fromkeys(("re", "pyr", "ch", "py"), refunds),
+        **dict.fromkeys(("du", "dp"), disputes),
+    }
 
 
 def provider_of(settings: Settings, meter: Meter | None = None) -> StripeProvider:
+    """`meter` counts the calls of a service; a command's few are not counted."""
     key, seconds = settings.stripe_api_key.get_secret_value(), settings.stripe_timeout_seconds
-    return StripeProvider(key, settings.stripe_api_base, seconds, MeteredClient(meter or Meter(), seconds))
+    return StripeProvider(key, settings.stripe_api_base, seconds, MeteredClient(meter, seconds) if meter else None)
 
 
 @asynccontextmanager
@@ -103,7 +109,7 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
 
     def routers(runtime: Runtime) -> Sequence[APIRouter]:
         door = WebhookDoor(webhook_secrets(settings), ours(settings))
-        return [switch_router(runtime, wake), router(runtime, door, provider)]
+        return [switch_router(runtime, wake), router(runtime, door, provider), api_money.router(runtime)]
 
     def jobs(runtime: Runtime) -> Iterable[Job]:
         core = (runtime.pool, runtime.commit, runtime.clock)
@@ -119,19 +125,18 @@ async def open_rooms(settings: Settings) -> AsyncIterator[Rooms]:
             settings.stripe_timeout_seconds,
             budget,
         )
+        payouts = Payouts(*core, settings.payout_reserve_bps, settings.payout_reserve_days)
         turns = Turns(runtime.pool, runtime.clock)
         every = timedelta(seconds=settings.event_sweep_seconds)
         events = EventSweep(runtime.commit, turns, provider.events, ours(settings), every)
         return (
             Job("operations", operations.run_once, 0),  # it waits for its wake-up itself
             Job("renewals", Renewals(*core).run_once, RENEWALS_SECONDS),
-            Job(
-                "payouts",
-                Payouts(*core, settings.payout_reserve_bps, settings.payout_reserve_days).run_once,
-                PAYOUTS_SECONDS,
-            ),
+            Job("payouts", payouts.run_once, PAYOUTS_SECONDS),
             Job("webhooks", Inbox(*core, look_ups(runtime, provider)).run_once, INBOX_SECONDS),
             Job("event sweep", events.run_once, SWEEPS_SECONDS),
+            Job("match", DailyMatch(*core, provider.movements).run_once, SWEEPS_SECONDS),
+            Job("hold sweep", HoldSweep(runtime.commit, turns).run_once, SWEEPS_SECONDS),
             Job("janitor", Janitor(*core, CaseMetrics(runtime.registry)).run_once, JANITOR_SECONDS),
         )
 
@@ -148,6 +153,6 @@ HOUSE = House(
     open_rooms=open_rooms,
 )
 cli = HOUSE.cli(Settings)
-cli_cases.add_commands(cli, Settings)
-switches_cli.add_commands(cli, Settings)
+cli_cases.add_commands(cli, Settings, provider_of)
 cli_ledger.add_commands(cli, Settings, provider_of)
+switches_cli.add_commands(cli, Settings)

@@ -1,7 +1,8 @@
 """Operators' commands beside those of every service: `payment cases …`. Tables for people, `--json` for programs."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
@@ -18,6 +19,8 @@ from payment.api_cases import LIST_MAX, CaseOut, WholeCase, shown, shown_whole
 from payment.cases import CaseKind, CaseState
 from payment.handlers import DEFINITION
 from payment.handlers_cases import CommentCase, ResolveCase
+from payment.match import DailyMatch, Matched
+from payment.stripe_gateway import StripeProvider
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -25,12 +28,33 @@ AsJson = Annotated[bool, typer.Option("--json", help="For programs")]
 BY: Final = typer.Option(help="The id of the operator who says so; it is kept")
 
 
-def add_commands(cli: typer.Typer, settings: type[S]) -> None:
+def add_commands(cli: typer.Typer, settings: type[S], provider_of: Callable[[S], StripeProvider]) -> None:
     run = runner(settings)
     cases = typer.Typer(no_args_is_help=True, help="What a person has to look at")
     cli.add_typer(cases, name="cases")
     _add_reads(cases, run)
     _add_writes(cases, run)
+
+    @cli.command("match")
+    def match_(
+        day: Annotated[
+            datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Yesterday (UTC), if not given")
+        ] = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Match a day's movements at the provider with the ledger, both ways. Cases open and close; no money moves."""
+
+        async def command(loaded: S) -> str:
+            provider = provider_of(loaded)
+            try:
+                async with running(loaded, DEFINITION, consume=False) as runtime:
+                    matching = DailyMatch(runtime.pool, runtime.commit, runtime.clock, provider.movements)
+                    found = await matching.match(day.date() if day else await matching.yesterday())
+            finally:
+                await provider.close()
+            return TypeAdapter(Matched).dump_json(found, indent=2).decode() if as_json else matched(found)
+
+        run(command)
 
 
 def _add_reads(cases: typer.Typer, run: Run[S]) -> None:
@@ -76,10 +100,13 @@ def _add_writes(cases: typer.Typer, run: Run[S]) -> None:
 
     @cases.command()
     def resolve(
-        case_id: UUID, by: Annotated[UUID, BY], text: Annotated[str, typer.Option(help="Why; kept as a comment")] = ""
+        case_id: UUID,
+        by: Annotated[UUID, BY],
+        text: Annotated[str, typer.Option(help="Why; kept as a comment")] = "",
+        resume: Annotated[bool, typer.Option("--resume", help="Let the payment that stopped go on")] = False,
     ) -> None:
-        """Resolve a case. Nothing but the case changes: no money is moved."""
-        run(lambda loaded: _execute(loaded, ResolveCase(case_id, by, text), "resolved"))
+        """Resolve a case. Nothing but the case changes, unless its payment is to go on."""
+        run(lambda loaded: _execute(loaded, ResolveCase(case_id, by, text, resume=resume), "resolved"))
 
 
 @asynccontextmanager
@@ -116,6 +143,15 @@ def page(case: WholeCase) -> str:
     said = [(f"{c.at:%Y-%m-%d %H:%M}", str(c.author or "the platform"), c.text) for c in case.comments]
     parts.append(table(("at (UTC)", "by", "comment"), said) if said else "No comments.")
     return "\n\n".join(parts)
+
+
+def matched(found: Matched) -> str:
+    """A day's match for people."""
+    head = f"{found.day}: {found.movements} movements, {found.postings} postings, {len(found.differences)} differences"
+    if not found.differences:
+        return f"{head}. All of it agrees."
+    rows = [(one.about, str(one.campaign_id or "-"), one.what) for one in found.differences]
+    return f"{head}\n\n" + table(("about", "campaign", "difference"), rows)
 
 
 def _pairs(values: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ from payment.domain_events import (
     StepEnded,
     StepStarted,
     StepStopped,
+    StopLifted,
 )
 from payment.domain_state import Hold, Payment, Stage
 
@@ -83,6 +84,11 @@ def doubt(p: Payment, pledge_id: PledgeId, hold_id: str) -> tuple[Event, ...]:
     if p.doubted or p.running or not p.held or p.hold_id != hold_id:
         return ()
     return (HoldDoubted(pledge_id=pledge_id, hold_id=hold_id),)
+
+
+def lift_stop(p: Payment, pledge_id: PledgeId) -> tuple[Event, ...]:
+    """A person says: go on. What stopped it may stop it again."""
+    return (StopLifted(pledge_id=pledge_id),) if p.stopped else ()
 
 
 def order_change(p: Payment, ordered: ChangeOrdered) -> tuple[Event, ...]:
@@ -149,7 +155,7 @@ def _impossible(p: Payment, ordered: PaymentOrdered) -> tuple[Event, ...]:
     """What is wanted and cannot be done, as the fact that says so."""
     about = {"pledge_id": ordered.pledge_id, "campaign_id": ordered.campaign_id}
     for refund in p.refunds:
-        if refund.amount.amount > p.captured - p.refunded:
+        if refund.amount.amount > p.captured - p.refunded - p.disputed:
             return (RefundFailed(pledge_id=ordered.pledge_id, refund_id=refund.refund_id, reason=ABOVE_CAPTURED),)
     if p.release_wanted and p.lost:  # nothing is left to give back
         return (PaymentVoided(**about, amount=_money(ordered, p.minor), hold_id=p.hold_id),)
@@ -196,7 +202,7 @@ def _next(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
 
 
 def _refund(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
-    left = p.captured - p.refunded
+    left = p.captured - p.refunded - p.disputed  # what a bank has taken back is not given back twice
     if p.release_wanted and left > 0:
         return _Wanted(Kind.REFUND, _money(ordered, left))
     for one in p.refunds:

@@ -67,6 +67,12 @@ class RefundFailed(_Private, type="payment.RefundFailed.v1"):
     reason: str
 
 
+class RefundFound(_Private, type="payment.RefundFound.v1"):
+    """The refund that is recorded next was made by nobody here, so it ends no step (DOMAIN Y8)."""
+
+    refund_id: str = Field(description="The provider's id")
+
+
 class RenewalDue(_Private, type="payment.RenewalDue.v1"):
     """The current hold is to be replaced by a new one before it lapses, or was lost (DOMAIN Y3, Y4)."""
 
@@ -130,12 +136,17 @@ class StepStopped(_Private, type="payment.StepStopped.v1"):
     reason: str
 
 
+class StopLifted(_Private, type="payment.StopLifted.v1"):
+    """A person has looked and says: go on (DOMAIN Y6)."""
+
+
 PRIVATE_EVENTS = (
     PaymentOrdered,
     CaptureOrdered,
     ReleaseOrdered,
     RefundOrdered,
     RefundFailed,
+    RefundFound,
     RenewalDue,
     RenewalFailed,
     HoldDoubted,
@@ -145,4 +156,5 @@ PRIVATE_EVENTS = (
     StepStarted,
     StepEnded,
     StepStopped,
+    StopLifted,
 )

@@ -28,6 +28,7 @@ from payment.domain_events import (
     Kind,
     PaymentOrdered,
     RefundFailed,
+    RefundFound,
     RefundOrdered,
     ReleaseOrdered,
     RenewalDue,
@@ -35,6 +36,7 @@ from payment.domain_events import (
     StepEnded,
     StepStarted,
     StepStopped,
+    StopLifted,
 )
 from payment.domain_state import Change, Hold, Payment, Stage, Step
 
@@ -51,12 +53,14 @@ def evolve(state: Payment | None, event: Event) -> Payment:  # noqa: PLR0911 - o
             return replace(p, running=step, started=(*p.started, event.kind))
         case StepEnded():
             return replace(_looked(p), running=None)
+        case StopLifted():
+            return replace(p, stopped=False)
         case StepStopped():
             return replace(p, running=None, stopped=True)
-        case PaymentDisputeOpened():
-            return replace(p, disputed=p.disputed + event.amount.amount)
-        case PaymentDisputeClosed():
-            return replace(p, disputed=p.disputed - (event.amount.amount if event.won else 0))
+        case RefundFound() | PaymentDisputeOpened() | PaymentDisputeClosed():
+            return _seen(p, event)
+        case PaymentRefunded() if event.refund_id in p.found:
+            return replace(p, refunded=p.refunded + event.amount.amount)
         case PaymentOrdered() | CaptureOrdered() | ReleaseOrdered() | RefundOrdered() | ChangeOrdered() | ChangeEnded():
             return _wished(p, event)
         case RenewalDue():
@@ -65,6 +69,17 @@ def evolve(state: Payment | None, event: Event) -> Payment:  # noqa: PLR0911 - o
             return replace(p, doubted=True)
         case _:
             return replace(_moved(p, event), running=None)
+
+
+def _seen(p: Payment, event: RefundFound | PaymentDisputeOpened | PaymentDisputeClosed) -> Payment:
+    """What happened by itself at the provider ends no step."""
+    match event:
+        case RefundFound():
+            return replace(p, found=p.found | {event.refund_id})
+        case PaymentDisputeOpened():
+            return replace(p, disputed=p.disputed + event.amount.amount)
+        case PaymentDisputeClosed():
+            return replace(p, disputed=p.disputed - (event.amount.amount if event.won else 0))
 
 
 def _looked(p: Payment) -> Payment:

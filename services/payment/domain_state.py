@@ -89,6 +89,7 @@ class Payment:
     spare: tuple[Hold, ...] = ()  # holds that are not the current one any more, or never were: to be released
     refunds: tuple[RefundOrdered, ...] = ()  # ordered and not made yet
     refunds_known: frozenset[UUID] = frozenset()
+    found: frozenset[str] = frozenset()  # refunds that were made by nobody here
     disputed: int = 0  # what open and lost disputes have taken back
     running: Step | None = None
     started: tuple[Kind, ...] = ()

@@ -16,11 +16,30 @@ def eur(minor: int) -> dict[str, Any]:
 
 LEDGER_EXAMPLE: Final[dict[str, Any]] = {
     "campaign_id": CAMPAIGN,
+    "at": "2027-03-01T12:00:00Z",
     "accounts": [
         {"account": "campaign_payable", "side": "credit", "balance": eur(255_000)},
         {"account": "provider_fees", "side": "debit", "balance": eur(4_075)},
         {"account": "provider_receivable", "side": "debit", "balance": eur(250_925)},
     ],
+}
+POSTINGS_EXAMPLE: Final[dict[str, Any]] = {
+    "items": [
+        {
+            "posting_id": "01a00000-0000-4000-8000-000000000007",
+            "booked_at": "2027-03-01T12:00:00Z",
+            "event": "payment.PaymentRefunded.v1",
+            "phase": "plain",
+            "pending_id": None,
+            "pledge_id": PLEDGE,
+            "reference": "re_3",
+            "entries": [
+                {"account": "refunds", "side": "debit", "balance": eur(5_000)},
+                {"account": "provider_receivable", "side": "credit", "balance": eur(5_000)},
+            ],
+        }
+    ],
+    "links": {"next": None},
 }
 OPERATIONS_EXAMPLE: Final[dict[str, Any]] = {
     "counts": [{"kind": "authorize", "state": "done", "operations": 102}],

@@ -26,7 +26,9 @@ from payment import (
     domain_outcomes,
     domain_payout_events,
     handlers_cases,
+    handlers_disputes,
     handlers_payout,
+    handlers_refunds,
     ledger,
     queries,
     tables,
@@ -36,7 +38,9 @@ from payment import handlers_steps as steps
 from payment.cases import CaseKind
 from payment.domain_events import ChangeEnded, ChangeOrdered, Kind, RefundFailed
 from payment.gateway import ActionRequired, Decided, Mismatch, NoEffect, Succeeded, describe
+from payment.handlers_disputes import NoteDispute
 from payment.handlers_payout import CheckPayout
+from payment.handlers_refunds import NoteRefunds, OrderRefund
 from payment.tables import (
     CAMPAIGNS,
     OPERATIONS,
@@ -398,6 +402,9 @@ DEFINITION = Definition(
         RenewHold: Handler(renew_hold, _hold),
         CheckHold: Handler(check_hold, _hold),
         CheckPayout: Handler(handlers_payout.check_payout, handlers_payout.needs_of_check, queries.books_of),
+        OrderRefund: Handler(handlers_refunds.order_refund, handlers_refunds.needs_of_order),
+        NoteRefunds: Handler(handlers_refunds.note_refunds, handlers_refunds.needs_of_note),
+        NoteDispute: Handler(handlers_disputes.note_dispute, handlers_disputes.needs_of_note),
         KeepWebhook: Handler(keep_webhook, _webhook),
         NoteReference: Handler(note_reference, _operation),
         Touched: Handler(touched, read=operations_of),

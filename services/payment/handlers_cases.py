@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
+from contracts.ids import PledgeId
 from eventing.definition import Answer, Handler
 from eventing.refusal import Refusal
 from eventing.work import Need, Work
-from payment import cases
+from payment import cases, domain
+from payment import handlers_steps as steps
 from payment.cases import CASES, CaseKind, CaseRow, CaseState, case_id_of
+from payment.domain_events import Kind
+from payment.tables import OPERATIONS
 
 
 class NoSuchCase(Refusal):
@@ -21,6 +25,16 @@ class NoSuchCase(Refusal):
 class CaseResolved(Refusal):
     code: ClassVar[str] = "case-resolved"
     title: ClassVar[str] = "This case is resolved already"
+
+
+class NotResumable(Refusal):
+    code: ClassVar[str] = "not-resumable"
+    title: ClassVar[str] = "This case has no payment that may go on"
+
+
+# Done at most once at the provider, however often they are asked for. What takes money anew, or gives it back, may have
+# had an effect that nobody can explain yet, so that asking again could do it twice (DOMAIN Y2).
+RESUMABLE: Final = frozenset((Kind.CAPTURE, Kind.VOID, Kind.FOLLOW))
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,7 @@ class ResolveCase:
     case_id: UUID
     person_id: UUID
     text: str  # why; kept as a comment, if it is not empty
+    resume: bool = False  # let the payment that stopped go on
 
 
 def open_case(work: Work, command: OpenCase) -> Answer:
@@ -82,14 +97,27 @@ def comment_case(work: Work, command: CommentCase) -> Answer:
 
 
 def resolve_case(work: Work, command: ResolveCase) -> Answer:
-    """Who resolves it, and when, is kept. Nothing else changes: no money is moved (DOMAIN Y6)."""
+    """Who resolves it, and when, is kept. Nothing else changes (DOMAIN Y6), unless they say that it may go on."""
     case = _case(work, command.case_id)
     if case.state is CaseState.RESOLVED:
         raise CaseResolved("Somebody was faster, or it came right by itself: its comments say which.")
     if command.text:
         cases.comment(work, case.case_id, command.person_id, command.text)
     cases.resolve(work, case, command.person_id)
+    if command.resume:
+        _resume(work, case)
     return {"case_id": str(case.case_id), "state": CaseState.RESOLVED, "links": {"self": address(case.case_id)}}
+
+
+def _resume(work: Work, case: CaseRow) -> None:
+    """The stopped step is taken again as an attempt of its own; if it still does not fit, the case opens again."""
+    row = work.get(OPERATIONS, case.operation_id) if case.operation_id else None
+    if row is None or case.pledge_id is None or row.kind not in RESUMABLE:
+        raise NotResumable("Only a capture, a release or a look at a payment may go on: those cannot happen twice.")
+    payment = steps.payment_of(work, case.pledge_id)
+    if not payment.stopped:
+        raise NotResumable("Its payment has not stopped, or goes on already.")
+    steps.wish(work, case.pledge_id, domain.lift_stop(payment, PledgeId(case.pledge_id)))
 
 
 def address(case_id: UUID) -> str:

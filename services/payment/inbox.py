@@ -19,6 +19,7 @@ from payment.cases import CaseKind
 from payment.gateway import LookupFailedError, Provider
 from payment.handlers import NoteReference, Touched
 from payment.handlers_cases import CloseCase, OpenCase
+from payment.switches import READS, stopped
 
 log = structlog.get_logger(__name__)
 
@@ -94,10 +95,11 @@ class Inbox:
     look_ups: Mapping[str, LookUp]
 
     async def run_once(self) -> bool:
+        calls = 0 if READS in await stopped(self.pool) else LOOK_UPS_MAX
         async with self.pool.acquire() as connection:
             now = await self.clock.now(connection)
             settled = await connection.execute(_SETTLE, now, list(self.look_ups), list(ENDS), BATCH)
-            claimed = await connection.fetch(_CLAIM, now, LOOK_UPS_MAX, list(PAUSES))
+            claimed = await connection.fetch(_CLAIM, now, calls, list(PAUSES))
             await connection.execute(_FORGET, now - KEPT)
         by_object: dict[str, list[Record]] = {}
         for row in claimed:
@@ -142,9 +144,9 @@ class Inbox:
 
 @dataclass
 class PaymentLookUp:
-    """A payment at the provider.
+    """A payment or a saved card: what waits for it is asked for now, and a hold of ours that ended is looked at.
 
-    What waits for it is asked now; a hold of ours is checked; an undecided operation learns what it has left there.
+    One that nobody knows may be what an undecided operation has left at the provider, which says whose it is.
     """
 
     commit: GroupCommit

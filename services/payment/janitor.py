@@ -46,6 +46,14 @@ _KNOWN: Final = """
      LIMIT $1
 """
 
+_LAST_MATCH: Final = """
+    SELECT day, differences
+      FROM daily_match
+     WHERE finished_at IS NOT NULL
+     ORDER BY day DESC
+     LIMIT 1
+"""
+
 
 @dataclass
 class Janitor:
@@ -65,6 +73,8 @@ class Janitor:
             text = f"The operation is known now: {row['outcome']}."
             await self.commit.execute(CloseCase(CaseKind.UNKNOWN_OPERATION, row["about"], text))
         self.metrics.show(await open_cases(self.pool))
+        if last := await self.pool.fetchrow(_LAST_MATCH):
+            self.metrics.show_match(last["day"], last["differences"])
         return len(late) == AT_ONCE or len(known) == AT_ONCE
 
     async def _tell(self, late: Sequence[Record]) -> None:

@@ -24,18 +24,20 @@ NEAR: Final = timedelta(hours=12)  # A renewal with less than this left waits no
 _COLUMNS: Final = ", ".join(f"operation.{column.name}" for column in OPERATIONS.columns)
 
 # Queue by queue, each by its index and no further than needed. A kind that is stopped has no queue, so that what waits
-# there costs nothing.
+# there costs nothing. The commit does not wait for the disk: a database that crashes then has forgotten a lease, which
+# is as if its worker had been frozen past it, and the operation is asked for again under the same key.
 _DUE: Final = """
     WITH queue AS MATERIALIZED (
         SELECT given.lane, given.kind
-          FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS given(lane, kind, place)
+          FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS given(lane, kind, place),
+               set_config('synchronous_commit', 'off', true)
          WHERE NOT EXISTS (SELECT FROM provider_switch AS stopped WHERE stopped.kind IN ('all', given.kind))
          ORDER BY given.place
     ), due AS MATERIALIZED (
         SELECT found.*
           FROM queue
          CROSS JOIN LATERAL (
-            SELECT operation_id, lane, kind, attempt, sends, reference
+            SELECT operation_id, lane, kind, customer, sends, reference
               FROM operation
              WHERE state = 'waiting' AND lane = queue.lane AND kind = queue.kind AND due_at <= $3
              ORDER BY due_at
@@ -153,9 +155,9 @@ def _queues() -> tuple[list[str], list[str]]:
 
 def _wish(row: Record) -> Wish:
     looks = row["reference"] is not None or row["sends"] + 1 >= READ_BACK_FROM_SEND
-    return Wish(Lane(row["lane"]), calls_of(row["kind"], first=row["attempt"] == 1, looks=looks))
+    return Wish(Lane(row["lane"]), calls_of(row["kind"], first=row["customer"] is None, looks=looks))
 
 
 def _ticket(row: OperationRow) -> Ticket:
     looks = row.reference is not None or row.sends >= READ_BACK_FROM_SEND
-    return Ticket(row.kind, Counter(calls_of(row.kind, first=row.attempt == 1, looks=looks)))
+    return Ticket(row.kind, Counter(calls_of(row.kind, first=row.customer is None, looks=looks)))

@@ -16,7 +16,7 @@
 
 A debit is positive, a credit negative. A hold has two phases: a *pending* posting reserves it, and one *post* (a
 capture, which ends all of it) or one *void* resolves it, once. A charge is both at once (M5). A saved card holds
-nothing. The database refuses everything else, whoever writes (`migrations/0003_two_phases.sql`).
+nothing. The database refuses everything else, whoever writes (`migrations/0008_two_phases.sql`).
 
 Of each campaign, per currency, at any moment: holds = -hold_promises = the open pendings, and
 provider_receivable = platform_fees + reserve + creator_debts + what the creator still gets, which is

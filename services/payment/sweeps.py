@@ -8,9 +8,12 @@ from typing import Final, TypeAlias
 
 import structlog
 
+from contracts.ids import PledgeId
 from eventing.group_commit import GroupCommit
 from payment.gateway import LookupFailedError
+from payment.handlers import CheckHold
 from payment.stripe_events import EventPage
+from payment.switches import READS, stopped
 from payment.turns import Place, Turns
 from payment.webhooks import KeepWebhook, Ours, UnreadableEvent, summary
 
@@ -21,9 +24,23 @@ REACH: Final = timedelta(days=30)  # So far back the provider's list goes.
 OVERLAP: Final = timedelta(minutes=10)  # An event may be listed a little later than one that was created after it.
 AGAIN: Final = timedelta(minutes=1)  # The provider could not be asked.
 
+HOLDS: Final = "holds"
+HOLDS_EVERY: Final = timedelta(minutes=15)
+HOLDS_AT_ONCE: Final = 200
+NEAR: Final = timedelta(hours=1)  # A renewal is due a day before; one that is not done by now may have been forgotten.
+
 Events: TypeAlias = Callable[[datetime, str], Awaitable[EventPage]]
 
 _KNOWN: Final = "SELECT event_id FROM webhook WHERE event_id = ANY($1::text[])"
+
+_EXPIRING: Final = """
+    SELECT pledge_id, hold_id
+      FROM renewal
+     WHERE capture_before <= $1
+       AND hold_id > $2
+     ORDER BY hold_id
+     LIMIT $3
+"""
 
 
 @dataclass
@@ -42,7 +59,7 @@ class EventSweep:
     every: timedelta
 
     async def run_once(self) -> bool:
-        turn = await self.turns.take(EVENTS)
+        turn = None if READS in await stopped(self.turns.pool) else await self.turns.take(EVENTS)
         if turn is None:
             return False
         since = turn.place.since or turn.now - REACH
@@ -79,3 +96,22 @@ class EventSweep:
         except UnreadableEvent as error:
             log.warning("event_unreadable", error=str(error))
             return None
+
+
+@dataclass
+class HoldSweep:
+    """Has holds looked at that should be over, or nearly, and that we still believe to be live (DOMAIN Y4, Y6)."""
+
+    commit: GroupCommit
+    turns: Turns
+
+    async def run_once(self) -> bool:
+        turn = await self.turns.take(HOLDS)
+        if turn is None:
+            return False
+        due = await self.turns.pool.fetch(_EXPIRING, turn.now + NEAR, turn.place.after, HOLDS_AT_ONCE)
+        await asyncio.gather(*(self.commit.execute(CheckHold(PledgeId(p), hold_id)) for p, hold_id in due))
+        more = len(due) == HOLDS_AT_ONCE
+        after = due[-1]["hold_id"] if more else ""
+        await self.turns.end(turn, Place(after=after), turn.now if more else turn.now + HOLDS_EVERY)
+        return more

@@ -9,9 +9,10 @@ import structlog
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
+from eventing.api_page import ALL_LISTED, refusals
 from eventing.refusal import Refusal
 from eventing.runtime import Runtime
-from eventing.tokens import Principal, Role, require
+from eventing.tokens import Forbidden, Principal, Role, require
 from payment import switches
 from payment.switches import REASON_MAX, SWITCHES, Switch
 
@@ -35,7 +36,22 @@ class ReasonMissing(Refusal):
 class ProviderSwitch(BaseModel):
     """Whether calls of one kind are made. `all`: whatever may change something; `reads`: what only looks."""
 
-    model_config = ConfigDict(frozen=True, from_attributes=True)
+    model_config = ConfigDict(
+        frozen=True,
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "kind": "capture",
+                    "stopped_at": "2027-03-01T12:00:00Z",
+                    "stopped_by": "01a00000-0000-7000-8000-000000000006",
+                    "reason": "captures fail at the provider",
+                    "waiting": 412,
+                    "under_way": 0,
+                }
+            ]
+        },
+    )
 
     kind: str = Field(examples=["capture"])
     stopped_at: datetime | None
@@ -48,7 +64,11 @@ class ProviderSwitch(BaseModel):
 class Throw(BaseModel):
     """Stop calls of a kind, or let them go on."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"stopped": True, "reason": "captures fail at the provider"}]},
+    )
 
     stopped: bool = Field(examples=[True])
     reason: str = Field(
@@ -58,16 +78,16 @@ class Throw(BaseModel):
 
 def switch_router(runtime: Runtime, wake: asyncio.Event) -> APIRouter:
     """`wake` lets this process's worker look at once; others look within half a second."""
-    routes = APIRouter(tags=["payment"])
+    routes = APIRouter(tags=["payment"], responses={**ALL_LISTED})
 
-    @routes.get("/operations/switches", summary="What is stopped at the provider")
+    @routes.get("/operations/switches", summary="What is stopped at the provider", responses=refusals(Forbidden))
     async def get_switches(_: Annotated[Principal, require(Role.OPERATOR)]) -> Sequence[ProviderSwitch]:
         return list(map(_shown, await switches.states(runtime.pool)))
 
     @routes.put(
         "/operations/switches/{kind}",
         summary="Stop calls of a kind, or let them go on",
-        responses={404: {"description": "No such kind"}, 422: {"description": "No reason"}},
+        responses=refusals(Forbidden, NoSuchSwitch, ReasonMissing),
     )
     async def put_switch(
         kind: SwitchKind, throw: Throw, operator: Annotated[Principal, require(Role.OPERATOR)]

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
 from typing import Annotated, TypeVar
 
-import click
 import typer
 import uvloop
 
@@ -19,7 +18,14 @@ from payment.switches import REASON_MAX, SWITCHES, Switch
 EXIT_WRONG_SETTINGS = 2
 T = TypeVar("T")
 
-Kind = Annotated[str, typer.Argument(click_type=click.Choice(SWITCHES), help="Which calls")]
+
+def _known(kind: str) -> str:
+    if kind not in SWITCHES:
+        raise typer.BadParameter(f"{kind!r} is none of {', '.join(SWITCHES)}")
+    return kind
+
+
+Kind = Annotated[str, typer.Argument(callback=_known, help=", ".join(SWITCHES))]
 
 
 def add_commands(cli: typer.Typer, settings: type[ServiceSettings]) -> None:

@@ -70,14 +70,6 @@ def operation_id_of(subject_id: UUID, kind: Kind, attempt: int) -> UUID:
     return uuid5(_OPERATIONS, f"{subject_id}:{kind}:{attempt}")
 
 
-_POSTINGS: Final = UUID("1f1c8d52-7f0e-5b6a-8a43-5d9be6c1f0a7")  # The namespace of postings without an operation.
-
-
-def posting_id_of(about: UUID | str, what: str) -> UUID:
-    """The posting of what no operation made, such as a refund from the dashboard: derived, so it is booked once."""
-    return uuid5(_POSTINGS, f"{about}:{what}")
-
-
 @dataclass(frozen=True)
 class CampaignRow:
     campaign_id: UUID

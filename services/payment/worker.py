@@ -6,6 +6,8 @@ dies leaves a lease that runs out; the next one asks again under the same key, w
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
@@ -50,6 +52,7 @@ POLL_SECONDS: Final = 0.5  # Commits of this process wake the worker; this is fo
 SHORT_SECONDS: Final = 0.05  # Short of tokens: a tenth of what a bucket holds, so that none of them are lost.
 # A commit takes longer than a call on a busy machine. Past this, answers come faster than they can be recorded.
 ANSWERS_PER_CALL: Final = 6
+AHEAD_PER_CALL: Final = 1  # Leased already, so that a call that ends is followed by the next without a round trip.
 STOP_SECONDS: Final = 8.0  # Calls under way may end before the process does; what does not is asked again later.
 SEND_UNTIL: Final = timedelta(hours=20)  # An operation older than this is read back, never sent (DOMAIN Y2).
 KEY_LIFE: Final = timedelta(hours=25)  # A day, and room for a slow clock: from then on a creation not there is proof.
@@ -88,6 +91,7 @@ class Worker:
 
     def __post_init__(self) -> None:
         shared = self.budget or Budget(self.pool, self.clock)
+        self._slots = asyncio.Semaphore(self.concurrency)  # one a call
         self._leasing = Leasing(self.pool, self.clock, shared, LEASE_TIMEOUTS * self.timeout_seconds)
 
     async def run_once(self) -> bool:
@@ -113,7 +117,8 @@ class Worker:
 
     def _free(self) -> int:
         """How many more may be asked: an answer that only waits to be recorded is no call any more."""
-        return min(self.concurrency - self._calls, self.concurrency * ANSWERS_PER_CALL - len(self._working))
+        ahead = self.concurrency * (1 + AHEAD_PER_CALL)
+        return min(ahead - self._calls, self.concurrency * ANSWERS_PER_CALL - len(self._working))
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._working.discard(task)
@@ -142,7 +147,8 @@ class Worker:
         try:
             async with asyncio.timeout_at(leased.until - self.clock.monotonic() + asyncio.get_running_loop().time()):
                 try:
-                    outcome = await self._ask(leased)
+                    async with self._slots:
+                        outcome = await self._ask(leased)
                 finally:
                     self._leasing.budget.meter.give_back(leased.ticket)
                     self._calls -= 1
@@ -181,8 +187,21 @@ class Worker:
         )
         if not isinstance(made, str):
             return made
-        kept = await self.commit.execute(KeepCustomer(row.operation_id, row.subject_id, leased.token, made))
+        async with self._no_call():
+            kept = await self.commit.execute(KeepCustomer(row.operation_id, row.subject_id, leased.token, made))
         return kept["customer"] or Unknown("the lease is lost")
+
+    @asynccontextmanager
+    async def _no_call(self) -> AsyncIterator[None]:
+        """Within a call's slot: what holds up no other call, such as a commit."""
+        self._slots.release()
+        self._calls -= 1
+        self._called.set()
+        try:
+            yield
+        finally:
+            self._calls += 1
+            await self._slots.acquire()
 
     async def _record(self, leased: Leased, outcome: Outcome) -> None:
         """Through the group commit; with the database away, for as long as the lease lasts."""

@@ -45,7 +45,7 @@ def running(**settings: str) -> Iterator[str]:
     command = [str(Path(sys.executable).with_name("stripe-sandbox")), "serve", "--port", str(port)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        _await_start(process, port)
+        await_start(process, port)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGTERM)
@@ -54,7 +54,7 @@ def running(**settings: str) -> Iterator[str]:
     assert b"Traceback" not in output, output.decode()
 
 
-def _await_start(process: "subprocess.Popen[bytes]", port: int) -> None:
+def await_start(process: "subprocess.Popen[bytes]", port: int) -> None:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         with socket.socket() as probe:

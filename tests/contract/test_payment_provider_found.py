@@ -1,7 +1,6 @@
 """What our Stripe adapter reads of refunds, disputes and reversals, checked against Stripe's published description."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -9,12 +8,12 @@ import httpx
 import pytest
 
 from contracts.money import Money
-from payment.gateway import Card, LookupFailedError, NoEffect, Request, Succeeded
+from payment.gateway import LookupFailedError, NoEffect, Request, Succeeded
 from payment.gateway_found import DisputeStatus, RefundStatus, SeenDispute
 from payment.stripe_disputes import dispute, refunds_of
 from payment.stripe_gateway import StripeProvider
 from tests.contract.stripe_sandbox_server import API_KEY, Sandbox
-from tests.contract.test_payment_provider import checked, hold, provider, request
+from tests.contract.test_payment_provider import card, checked, hold, provider, request
 
 __all__ = ["checked", "provider"]  # fixtures
 
@@ -129,9 +128,7 @@ class TestDisputes:
 class TestReversals:
     async def test_a_part_of_a_transfer_is_taken_back(self, provider: StripeProvider) -> None:
         paid = request(10_000)
-        customer = await provider.create_customer(replace(paid, key="customer"))
-        assert isinstance(customer, str)
-        await provider.charge(paid, Card(customer, "pm_card_visa"))
+        await provider.charge(paid, await card(provider, paid))
         sent = await provider.transfer(request(4_000), "acct_creator")
         assert isinstance(sent, Succeeded)
         asked = request(1_500)

@@ -48,7 +48,8 @@ def _schemas(operation: Mapping[str, Any], name: str) -> Iterator[tuple[str, Any
 
 
 def _fault(document: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """An optional body is `anyOf` a schema and null."""
+    """An optional body is `anyOf` a schema and null. A bare list has examples of what is in it."""
+    schema = schema.get("items", schema)
     [reference] = [one["$ref"] for one in (schema, *schema.get("anyOf", ())) if "$ref" in one]
     written = document["components"]["schemas"][reference.rpartition("/")[2]]
     if not written.get("examples"):

@@ -10,7 +10,9 @@ from pydantic import SecretStr
 
 from deploy.local.provision import Provisioned
 from payment.app import HOUSE, Settings
+from payment.handlers import DEFINITION
 from tests.contract.stripe_sandbox_server import API_KEY, running
+from tests.integration.house import House, house
 from tests.integration.payment.platform import Platform, Sandbox
 from tests.integration.served import Served, served
 
@@ -58,6 +60,13 @@ async def service(provisioned: Provisioned, sandbox: Sandbox, more_settings: dic
         **more_settings,
     ) as running_service:
         yield running_service
+
+
+@pytest.fixture
+async def core(provisioned: Provisioned) -> AsyncIterator[House]:
+    """The service without its doors and workers: the clock stands still, and the test gives the provider's answers."""
+    async with house(provisioned.database_urls["payment"], DEFINITION, HOUSE.migrations) as running_core:
+        yield running_core
 
 
 @pytest.fixture

@@ -1,33 +1,21 @@
 """Events that cannot be worked at once are not lost (DOMAIN Y5), and operations that stay unknown are told (Y6)."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
 
-import pytest
 from prometheus_client import CollectorRegistry
 
-from deploy.local.provision import Provisioned
 from payment import queries_cases
-from payment.app import HOUSE
 from payment.cases import CaseKind, CaseState, case_id_of
 from payment.domain_events import Kind
-from payment.gateway import LookupFailedError, Succeeded
-from payment.handlers import DEFINITION, Decide, PutOff
+from payment.gateway import LookupFailedError, Succeeded, Unknown
 from payment.inbox import ATTEMPTS_CASE, LOOK_UPS_MAX, PAUSES, Inbox
 from payment.janitor import UNKNOWN_CASE, Janitor
 from payment.metrics import CaseMetrics
 from payment.webhooks import KeepWebhook
 from payment.worker import UNKNOWN_SECONDS
-from tests.integration.house import House, Stories, house
-from tests.integration.payment.platform import Platform
-
-
-@pytest.fixture
-async def core(provisioned: Provisioned) -> AsyncIterator[House]:
-    async with house(provisioned.database_urls["payment"], DEFINITION, HOUSE.migrations) as running:
-        yield running
+from tests.integration.house import House
+from tests.integration.payment.answers import answer, platform_of
 
 
 async def keep(core: House, event_id: str, object_id: str) -> None:
@@ -124,27 +112,6 @@ class TestInbox:
         assert await core.pool.fetchval("SELECT count(*) FROM webhook") == 0
 
 
-async def unknown_operation(core: House) -> tuple[UUID, UUID, UUID]:
-    """An authorization that was sent just now and timed out: operation, pledge, and the token it was leased with."""
-    platform = Platform(core.commit, core.pool, sandbox=None, stories=Stories())  # type: ignore[arg-type]  # not asked
-    placed = platform.placed()
-    await platform.tell(platform.launched(), placed)
-    token = uuid4()
-    operation_id = await lease(core, token)
-    await core.execute(PutOff(operation_id, token, "unknown: time-out", 3_600))
-    return operation_id, placed.pledge_id, token
-
-
-async def lease(core: House, token: UUID) -> UUID:
-    query = """
-        UPDATE operation
-           SET state = 'leased', lease_token = $1, lease_until = $2, first_sent_at = coalesce(first_sent_at, $2)
-        RETURNING operation_id
-    """
-    operation_id: UUID = await core.pool.fetchval(query, token, core.clock.frozen_at)
-    return operation_id
-
-
 class TestUnknown:
     def test_it_is_read_back_after_1_5_10_and_30_minutes_and_hourly(self) -> None:
         at = [sum(UNKNOWN_SECONDS[: number + 1]) for number in range(len(UNKNOWN_SECONDS))]
@@ -152,7 +119,10 @@ class TestUnknown:
         assert minutes == [1, 5, 10, 30, 60, 120]  # and the last pause, an hour, again and again
 
     async def test_one_that_stays_unknown_for_six_hours_is_a_case_until_it_is_known(self, core: House) -> None:
-        operation_id, pledge_id, _ = await unknown_operation(core)
+        platform = platform_of(core)
+        placed = platform.placed()
+        await platform.tell(platform.launched(), placed)
+        operation_id = await answer(core, placed.pledge_id, Kind.AUTHORIZE, Unknown("time-out"))
         registry = CollectorRegistry()
         janitor = Janitor(core.pool, core.commit, core.clock, CaseMetrics(registry))
         case_id = case_id_of(CaseKind.UNKNOWN_OPERATION, str(operation_id))
@@ -166,13 +136,11 @@ class TestUnknown:
         await janitor.run_once()
         found = await queries_cases.whole(core.pool, case_id)
         assert found is not None
-        assert (found.case.state, found.case.pledge_id) == (CaseState.OPEN, pledge_id)
+        assert (found.case.state, found.case.pledge_id) == (CaseState.OPEN, placed.pledge_id)
         assert found.operation is not None
         assert shown(registry) == 1.0
 
-        token = uuid4()
-        await lease(core, token)
-        await core.execute(Decide(operation_id, pledge_id, Kind.AUTHORIZE, token, Succeeded("pi_1")))
+        await answer(core, placed.pledge_id, Kind.AUTHORIZE, Succeeded("pi_1"))
         await janitor.run_once()
         found = await queries_cases.whole(core.pool, case_id)
         assert found is not None

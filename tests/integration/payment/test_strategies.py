@@ -159,7 +159,7 @@ class TestRenewal:
             await month.pass_(timedelta(days=1))
             await until(lambda: _nothing_due(month))
             assert await month.live_holds() == (3, 15_000)
-        await month.platform.books_agree()
+        await month.platform.books_agree(swapped=True)
         for one in placed:
             said = await month.platform.said(one.pledge_id)
             renewals = [event for event in said if isinstance(event, PaymentHoldRenewed)]
@@ -168,7 +168,7 @@ class TestRenewal:
             await month.platform.tell(month.platform.capture(one))
             await month.platform.until_said(one.pledge_id, PaymentCaptured)
         assert await month.platform.sandbox.line(month.platform.campaign_id, "captured") == (3, 15_000)
-        await month.platform.books_agree()
+        await month.platform.books_agree(swapped=True)
 
     async def test_a_card_that_says_no_puts_the_pledge_at_risk_until_it_says_yes(self, month: Month) -> None:
         placed = await month.place()
@@ -184,7 +184,7 @@ class TestRenewal:
         assert renewed.previous_hold_id == first.hold_id
         await month.platform.until_quiet()
         assert await month.live_holds() == (1, 5000)
-        await month.platform.books_agree()
+        await month.platform.books_agree(swapped=True)
 
     async def test_a_hold_that_lapsed_is_noticed_and_sought_again(self, month: Month) -> None:
         placed = await month.place()

@@ -6,29 +6,23 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from contracts.ids import PledgeId
 from contracts.payment import PaymentAuthorized
-from deploy.local.provision import Provisioned
-from payment.app import HOUSE
-from payment.gateway import LookupFailedError
-from payment.handlers import DEFINITION
+from payment.domain_events import Kind
+from payment.gateway import LookupFailedError, Succeeded
 from payment.stripe_events import PAGE, EventPage
 from payment.stripe_gateway import API_VERSION, StripeProvider
-from payment.sweeps import EventSweep
+from payment.sweeps import HOLDS_EVERY, EventSweep, HoldSweep
 from payment.turns import LEASE, TurnLostError, Turns
 from payment.webhooks import Ours
 from tests.contract.stripe_sandbox_server import API_KEY
-from tests.integration.house import House, house
+from tests.integration.house import House
+from tests.integration.payment.answers import answer, platform_of
 from tests.integration.payment.platform import Platform, Sandbox, until
 from tests.integration.served import Served
 
 OURS = Ours(live=False, api_version=API_VERSION)
 EVERY = timedelta(minutes=5)
-
-
-@pytest.fixture
-async def core(provisioned: Provisioned) -> AsyncIterator[House]:
-    async with house(provisioned.database_urls["payment"], DEFINITION, HOUSE.migrations) as running:
-        yield running
 
 
 @pytest.fixture
@@ -145,6 +139,35 @@ class TestEventSweep:
         await until(found)
         await platform.until_said(placed.pledge_id, PaymentAuthorized)
         await platform.books_agree()
+
+
+class TestHoldSweep:
+    async def test_one_that_should_be_nearly_over_is_looked_at_at_the_provider_and_no_other(self, core: House) -> None:
+        platform = platform_of(core)
+        await platform.tell(platform.launched())
+        assert core.clock.frozen_at is not None
+        early, late = core.clock.frozen_at + timedelta(days=4, hours=18), core.clock.frozen_at + timedelta(days=7)
+        short, long = await held(core, platform, "pi_1", early), await held(core, platform, "pi_2", late)
+        sweeping = HoldSweep(core.commit, Turns(core.pool, core.clock))
+
+        core.pass_time(timedelta(days=4, hours=16))
+        await sweeping.run_once()
+        assert [kind for kind, _, _ in await platform.operations(short)] == ["authorize"]
+
+        core.pass_time(timedelta(hours=1))
+        for _ in range(2):
+            await sweeping.run_once()
+            core.pass_time(HOLDS_EVERY)
+        assert await platform.operations(short) == [("authorize", 1, "done"), ("follow", 1, "waiting")]
+        assert await platform.operations(long) == [("authorize", 1, "done")]
+
+
+async def held(core: House, platform: Platform, hold_id: str, capture_before: datetime) -> PledgeId:
+    """A pledge with a hold that lapses then."""
+    placed = platform.placed()
+    await platform.tell(placed)
+    await answer(core, placed.pledge_id, Kind.AUTHORIZE, Succeeded(hold_id, capture_before=capture_before))
+    return placed.pledge_id
 
 
 class TestTurns:

@@ -30,7 +30,10 @@ OWN: Final = frozenset({Who.OWNER, Who.OPERATOR})
 
 MAY: Final = {
     "GET /campaigns/{campaign_id}/ledger": OWN,
+    "GET /campaigns/{campaign_id}/ledger/postings": OWN,
     "GET /operations": OPERATORS,
+    "GET /operations/switches": OPERATORS,
+    "PUT /operations/switches/{kind}": OPERATORS,
     "GET /operations/cases": OPERATORS,
     f"GET {CASE}": OPERATORS,
     f"POST {CASE}/comments": OPERATORS,
@@ -40,6 +43,7 @@ PROVIDERS: Final = (
     "POST /webhooks/stripe"  # Guarded by its signature alone: tests/integration/payment/test_webhooks.py.
 )
 BODIES: Final[dict[str, Any]] = {
+    "PUT /operations/switches/{kind}": {"stopped": False},
     f"POST {CASE}/comments": {"text": "I look"},
     f"POST {CASE}/resolve": {"text": "It is mended"},
 }
@@ -77,7 +81,9 @@ async def ask(service: Served, platform: Platform, operation: str) -> Asked:
         Who.OTHER_OWNER: token(new_id(), Role.CREATOR),
         Who.OWNER: token(launched.creator_id, Role.CREATOR),
     }
-    path = operation.partition(" ")[2].format(campaign_id=launched.campaign_id, case_id=await a_case(service))
+    path = operation.partition(" ")[2].format(
+        campaign_id=launched.campaign_id, case_id=await a_case(service), kind="capture"
+    )
     return Asked(path, tokens, BODIES.get(operation))
 
 
