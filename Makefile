@@ -1,7 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint format bench clean
+RUNS ?= 2000
+.PHONY: help setup demo run test simulate lint format bench clean
 
 help: ## List what can be done here
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +18,9 @@ run: setup ## Start the platform, print its addresses, stay until Ctrl-C
 
 test: lint ## Lint, types, architecture, and every test against real servers
 	@$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
+
+simulate: setup ## Play RUNS=2000 seeded lives of campaigns while everything fails
+	@SIMULATION_RUNS=$(RUNS) $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder tests/simulation
 
 lint: setup ## Ruff, mypy, import-linter
 	@$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from contracts.event import Event
 from contracts.ids import CampaignId, PersonId
-from contracts.money import Money
+from contracts.money import Money, decimals
 from contracts.payment import PayoutKind, PayoutSent
 from payment.domain import ATTEMPTS_MAX
 from payment.domain_payout_events import (
@@ -164,7 +164,7 @@ def doubt(wanted: Wanted, campaign: Campaign | None, payout: Payout, books: Tota
         return "terms_differ"
     if not payout.sent and not books.captured - books.refunded <= wanted.captured <= books.captured:
         return "captured_differs"
-    if available(wanted, payout, books) <= 0:
+    if _cleared(available(wanted, payout, books), wanted.currency) <= 0:
         return "nothing_left"
     return None
 
@@ -182,6 +182,11 @@ def platform_fee(wanted: Wanted, payout: Payout, books: Totals) -> int:
 def available(wanted: Wanted, payout: Payout, books: Totals) -> int:
     """What could be paid out now, before a reserve and what the creator owes."""
     return books.left - platform_fee(wanted, payout, books)
+
+
+def _cleared(minor: int, currency: str) -> int:
+    """As much of it as banks clear: of a currency with three decimals two. The platform keeps what is left."""
+    return minor - minor % 10 if decimals(currency) == 3 else minor
 
 
 def release(wanted: Wanted, books: Totals) -> tuple[ReserveReleased, ...]:
@@ -222,14 +227,15 @@ def start(payout: Payout, wanted: Wanted, books: Totals, terms: Terms) -> tuple[
     money, settled = wanted.money, payout.settled
     free, released = available(wanted, payout, books), payout.released - payout.released_settled
     reserve = 0 if payout.sent else min(free, (books.captured - books.refunded) * terms.reserve_bps // BASIS_POINTS)
+    amount = _cleared(free - reserve, wanted.currency)
     return (
         PayoutStarted(
             campaign_id=wanted.campaign_id,
             creator_id=wanted.creator_id,
             attempt=payout.attempts + 1,
-            amount=money(free - reserve),
+            amount=money(amount),
             captured=money(books.captured - settled.captured),
-            platform_fee=money(platform_fee(wanted, payout, books)),
+            platform_fee=money(platform_fee(wanted, payout, books) + free - reserve - amount),
             provider_fee=money(books.provider_fees - settled.provider_fees),
             kind=_kind(payout, released),
             number=payout.sent + 1,

@@ -20,18 +20,18 @@ _TAKE: Final = """
           FROM sweep
          WHERE name = $1
            AND due_at <= $2
-           AND (lease_until IS NULL OR lease_until < clock_timestamp())  -- the lease of a dead replica
+           AND (lease_until IS NULL OR lease_until <= $2)  -- the lease of a dead replica
            FOR UPDATE SKIP LOCKED
     )
     UPDATE sweep
-       SET lease_token = $3, lease_until = clock_timestamp() + $4
+       SET lease_token = $3, lease_until = $2 + $4
       FROM free
      WHERE sweep.name = free.name
     RETURNING sweep.since, sweep.upto, sweep.after
 """
 _KEEP: Final = """
     UPDATE sweep
-       SET since = $3, upto = $4, after = $5, lease_until = clock_timestamp() + $6
+       SET since = $3, upto = $4, after = $5, lease_until = $6::timestamptz + $7::interval
      WHERE name = $1 AND lease_token = $2
     RETURNING name
 """
@@ -84,7 +84,10 @@ class Turns:
         Raises:
             TurnLostError: It is somebody else's by now.
         """
-        row = await self.pool.fetchval(_KEEP, turn.name, turn.token, place.since, place.upto, place.after, LEASE)
+        async with self.pool.acquire() as connection:
+            now = await self.clock.now(connection)
+            known = (place.since, place.upto, place.after)
+            row = await connection.fetchval(_KEEP, turn.name, turn.token, *known, now, LEASE)
         if row is None:
             raise TurnLostError(turn.name)
 

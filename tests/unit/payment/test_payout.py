@@ -68,6 +68,13 @@ class TestMainPayout:
         assert platform_fee(WANTED, Payout(), BOOKS) == 500  # 500.05
         assert available(WANTED, Payout(), BOOKS) == 10_001 - 500 - 175
 
+    def test_of_three_decimals_is_an_amount_that_banks_clear_and_its_lines_add_up(self) -> None:
+        wanted = replace(WANTED, captured=12_340, currency="KWD")
+        (event,) = start(Payout(), wanted, Totals(captured=12_340, provider_fees=217), NO_RESERVE)
+        assert isinstance(event, PayoutStarted)
+        assert event.amount.amount == 11_500  # 12 340 - 617 - 217 = 11 506
+        assert event.platform_fee.amount == 617 + 6
+
     def test_refunds_and_disputes_lower_it_and_refunds_lower_the_platforms_fee(self) -> None:
         books = replace(BOOKS, refunded=2_001, disputed=1_500)
         assert doubt(WANTED, CAMPAIGN, Payout(), books) is None

@@ -1,0 +1,34 @@
+"""How many seeds are run, or which one, and what all runs of a worker stand on."""
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from deploy.local.servers import Servers
+from tests.conftest import TEST_PREFIX
+from tests.simulation.runs import Ground
+from tests.simulation.runs import ground as open_ground
+
+RUNS_DEFAULT = 200  # `make simulate` runs 2 000.
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, default=None, help="Play one run of tests/simulation again")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes a seed is run with each of its file's share."""
+    if "seed" in metafunc.fixturenames:
+        part, parts = metafunc.module.PART
+        one = metafunc.config.getoption("--seed", default=None)
+        runs = int(os.environ.get("SIMULATION_RUNS", RUNS_DEFAULT))
+        seeds = range(1, runs + 1) if one is None else (one,)
+        metafunc.parametrize("seed", [seed for seed in seeds if seed % parts == part])
+
+
+@pytest.fixture(scope="session")
+def ground(servers: Servers) -> Iterator[Ground]:
+    with open_ground(servers.backing, f"{TEST_PREFIX}{uuid.uuid4().hex[:12]}") as ready:
+        yield ready

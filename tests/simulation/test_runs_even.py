@@ -1,0 +1,10 @@
+"""Whole lives of campaigns while everything fails: the even seeds. Two files, so that two workers share them."""
+
+from tests.simulation.runs import Ground, run
+
+PART = (0, 2)
+
+
+def test_our_books_are_the_providers_and_everything_ends(ground: Ground, seed: int) -> None:
+    """After healing: no operation unknown, nobody charged twice, every pledge in one bucket (DOMAIN M4, M5)."""
+    run(ground, seed)
