@@ -68,8 +68,9 @@ async def agree(platform: Platform) -> None:
         (await platform.sandbox.line(platform.campaign_id, name))[1]
         for name in ("disputed", "dispute_fees", "reinstated")
     ]
-    assert (await platform.balances()).get("disputes", 0) == lines[0] + lines[1] - lines[2]
-    assert sum((await platform.balances()).values()) == 0
+    ours = await platform.balances()
+    assert ours.get("disputes", 0) == lines[0] + lines[1] - lines[2]
+    assert sum(ours.values()) == ours.get("creator_debts", 0)  # its other side is in another campaign's books
 
 
 class TestBooking:
