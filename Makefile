@@ -2,10 +2,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 RUNS ?= 2000
-.PHONY: help setup demo run test simulate lint format bench clean
+.PHONY: help setup demo run test test-stripe simulate lint format bench clean
 
 help: ## List what can be done here
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:
 	@$(PYTHON) -m deploy.local.bootstrap
@@ -18,6 +18,9 @@ run: setup ## Start the platform, print its addresses, stay until Ctrl-C
 
 test: lint ## Lint, types, architecture, and every test against real servers
 	@$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
+
+test-stripe: setup ## The payment journeys on Stripe's test mode: STRIPE_API_KEY=sk_test_…
+	@$(BIN)/python -m pytest tests/stripe/on_stripe.py
 
 simulate: setup ## Play RUNS=2000 seeded lives of campaigns while everything fails
 	@SIMULATION_RUNS=$(RUNS) $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder tests/simulation

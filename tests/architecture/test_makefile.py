@@ -6,7 +6,7 @@ import subprocess
 
 from tests.architecture.source_tree import ROOT
 
-TARGETS = ["demo", "run", "test", "simulate", "lint", "format", "bench", "clean"]
+TARGETS = ["demo", "run", "test", "test-stripe", "simulate", "lint", "format", "bench", "clean"]
 
 
 def test_every_target_is_listed_with_what_it_does() -> None:
