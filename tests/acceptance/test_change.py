@@ -140,3 +140,25 @@ async def test_a_declined_change_leaves_the_pledge_and_its_hold(story: Story) ->
     lines, alarms = await story.books()
     assert (lines.pop("declined")[0], lines, alarms) == (1, {"authorized": (1, 2500), "held": (1, 2500)}, set())
     assert await story.held_in_ledger() == 2500
+
+
+async def test_a_bank_that_wants_the_backer_is_passed_through_the_gateway(story: Story) -> None:
+    """3-D Secure (DOMAIN P5): the pledge shows the way, the payment service opens it, a webhook ends it."""
+    wish = {"amount": euros(4000), "payment_method": "pm_card_authenticationRequired"}
+    assert (await story.send("PATCH", story.pledge, story.backer, wish)).status_code == 202
+
+    async def wanted() -> bool:
+        return (await story.shown())["next_action"] is not None
+
+    await until(wanted)
+    shown = await story.shown()
+    assert (shown["status"], shown["amount"]) == ("authorized", euros(2500))  # the pledge stands as it was
+    link = shown["next_action"]["link"]
+    hidden = await story.http.get(link, headers={"Authorization": f"Bearer {story.creator}"})
+    assert hidden.status_code == 403
+    secret: str = (await story.see(link, story.backer)).json()["client_secret"]
+    bank = f"{story.sandbox}/sandbox/authenticate/{secret.partition('_secret_')[0]}"
+    (await story.http.post(bank, data={"result": "passed"})).raise_for_status()
+    await until(lambda: is_so(story.public, (1, euros(4000))))
+    shown = await story.shown()
+    assert (shown["status"], shown["amount"], shown["next_action"]) == ("authorized", euros(4000), None)
