@@ -70,18 +70,19 @@ async def check(world: World, story: "Story", parked_at: Iterable[str] = ()) -> 
     for service in set(world.databases).difference(parked_at):
         assert await rows(world, service, "SELECT type, error FROM parked_event") == []
     assert await rows(world, "payment", "SELECT * FROM operation WHERE state = 'stopped'") == []
-    changed = await _streams_with(world, "pledge", "pledge.PledgeChangeRequested.v1")
-    _check_anomalies(world, changed)
+    swapped = await _streams_with(world, "pledge", "pledge.PledgeChangeRequested.v1")
+    swapped |= await _streams_with(world, "payment", "payment.RenewalDue.v1")
+    _check_anomalies(world, swapped)
     await _check_ledger(world, story)
     await _check_pledges(world, story)
 
 
-def _check_anomalies(world: World, changed: set[str]) -> None:
-    """Nobody was charged twice, and two holds of a pledge lived only while it was changed."""
+def _check_anomalies(world: World, swapped: set[str]) -> None:
+    """Nobody was charged twice, and two holds of a pledge lived only while they were swapped."""
     books = world.provider.sandbox.state.books
     assert list(books.charged_twice) == []
     assert list(books.two_live_holds) == []
-    assert set(books.two_live_holds_ever) - changed == set()
+    assert set(books.two_live_holds_ever) - swapped == set()
 
 
 async def _check_ledger(world: World, story: "Story") -> None:

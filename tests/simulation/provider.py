@@ -27,6 +27,7 @@ from tests.simulation.process import Process
 
 API_KEY: Final = "sk_test_simulation"
 WEBHOOK_SECRET: Final = "whsec_simulation"
+WEBHOOK_EVENTS: Final = STRIPE_SANDBOX.settings["STRIPE_SANDBOX_WEBHOOK_EVENTS"].split(",")
 TIMEOUT_SECONDS: Final = 15.0
 NETWORK_SECONDS: Final = 0.1  # Mean time of each way.
 
@@ -70,6 +71,7 @@ class Provider:
         loop = virtual_loop()
         fault, late = self.fate.provider(loop.time(), what), self.fate.late(loop.time(), what)
         call = loop.free_task(self._reach(request, fault, late))
+        call.add_done_callback(lambda done: done.exception())  # also where nobody waits for it any more
         if crash is Crash.AFTER:
             await asyncio.wait({call})
             await process.crash()
@@ -155,7 +157,7 @@ def open_provider(fate: Fate, now: Callable[[], datetime], deliver: Callable[[Ev
         api_key=API_KEY,
         webhook_url="http://in-process/webhooks/stripe",
         webhook_secret=WEBHOOK_SECRET,
-        webhook_events=STRIPE_SANDBOX.settings["STRIPE_SANDBOX_WEBHOOK_EVENTS"],
+        webhook_events="*",
     )
     sandbox = Sandbox(settings)
     sandbox.state.clock = _WorldClock(now)

@@ -24,7 +24,18 @@ CARDS: Final = (
     "pm_card_visa_chargeDeclinedInsufficientFunds",
     "pm_card_visa_chargeDeclinedLostCard",
     "pm_card_threeDSecure2Required",
+    "pm_card_authenticationRequiredOnSetup",
+    "pm_card_authenticationRequired",
 )
+
+
+STRATEGIES: Final = (
+    PaymentStrategy.HOLD,
+    PaymentStrategy.HOLD,
+    PaymentStrategy.EXTENDED_HOLD,
+    PaymentStrategy.SAVED_CARD,
+)
+LOOK_DAYS: Final = 1.5  # Often enough that no hold lapses unseen while all is well.
 
 
 class Act(StrEnum):
@@ -67,8 +78,8 @@ class Plan:
 def plan_of(seed: int, pledges: int = PLEDGES) -> Plan:
     chance = random.Random(f"{seed} people")
     model = chance.choices((FundingModel.ALL_OR_NOTHING, FundingModel.KEEP_IT_ALL), (3, 1))[0]
-    strategy = chance.choice((PaymentStrategy.HOLD, PaymentStrategy.HOLD, PaymentStrategy.EXTENDED_HOLD))
-    deadline = chance.choice((40.0, 3 * HOUR, 2 * DAY, 4 * DAY))
+    strategy = chance.choice(STRATEGIES)
+    deadline = chance.choice((40.0, 3 * HOUR, 2 * DAY, 4 * DAY, 9 * DAY, 20 * DAY))
     second = chance.uniform(OPENING_SECONDS, deadline)
     currency = chance.choice(("EUR", "EUR", "JPY", "KWD"))
     backers = tuple(_backer(chance, second, deadline) for _ in range(pledges))
@@ -81,8 +92,14 @@ def plan_of(seed: int, pledges: int = PLEDGES) -> Plan:
         deadline=deadline,
         backers=backers,
         given_up_at=chance.choice((5.0, second + 3, deadline - 1, deadline + 1)) if chance.random() < 0.15 else None,
-        scenes=((0, OPENING_SECONDS + 4), (second, 8.0), (deadline - 5, 15.0)),
+        scenes=tuple(_scenes(chance, second, deadline)),
     )
+
+
+def _scenes(chance: random.Random, second: float, deadline: float) -> list[tuple[float, float]]:
+    """People come at three times; between them holds are renewed, if somebody is up."""
+    quiet = [(chance.uniform(0.7, 1) * LOOK_DAYS * DAY * n, 6.0) for n in range(1, int(deadline / DAY / LOOK_DAYS))]
+    return sorted([(0, OPENING_SECONDS + 4), (second, 8.0), *quiet, (deadline - 5, 15.0)])
 
 
 def _backer(chance: random.Random, second: float, deadline: float) -> Backer:

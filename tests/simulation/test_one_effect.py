@@ -16,7 +16,7 @@ from tests.simulation.world import World
 STEPS_AT_DEFAULT = 8  # Of the hundreds there are; `make simulate` takes ten times as many.
 PAST_THE_LEASE_SECONDS = 70.0
 PAST_THE_KEY_SECONDS = 30 * HOUR
-NOBODY_DIES = Rates(crash=0, reported=0, freeze=0)
+NOBODY_DIES = Rates(crash=0, reported=0, freeze=0, withheld=0)
 
 
 def _plan(model: FundingModel = FundingModel.ALL_OR_NOTHING) -> Plan:
@@ -75,10 +75,10 @@ def test_a_database_restored_to_ten_minutes_ago(ground: Ground, model: FundingMo
 
 
 async def _lose_ten_minutes(world: World) -> None:
-    await world.until(1.0)  # some are being authorized, and more comes
+    await world.until(3.0)  # some are being authorized, and more comes
     await world.save("payment")
     told = len(world.provider.sandbox.state.events)
-    await world.until(9.0)
+    await world.until(25.0)
     await world.jump_to(601.0)
     assert len(world.provider.sandbox.state.events) > told, "the provider knows more than the copy"
     await world.restore("payment")

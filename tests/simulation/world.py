@@ -5,6 +5,7 @@ import math
 import random
 import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -29,6 +30,7 @@ from pledge.app import HOUSE as PLEDGE
 from pledge.app import Settings as PledgeSettings
 from settlement.app import HOUSE as SETTLEMENT
 from settlement.app import Settings as SettlementSettings
+from stripe_sandbox.errors import StripeError
 from stripe_sandbox.events import Delivery
 from stripe_sandbox.events import Event as ProviderEvent
 from stripe_sandbox.rendering import render_event
@@ -38,7 +40,15 @@ from tests.simulation.broker import RELAY_SECONDS, Broker, Queue
 from tests.simulation.faults import Fate
 from tests.simulation.loop import RESOLUTION_SECONDS, VirtualLoop, virtual_loop
 from tests.simulation.process import Database, GoneError, Process
-from tests.simulation.provider import API_KEY, TIMEOUT_SECONDS, WEBHOOK_SECRET, InProcessClient, Provider, open_provider
+from tests.simulation.provider import (
+    API_KEY,
+    TIMEOUT_SECONDS,
+    WEBHOOK_EVENTS,
+    WEBHOOK_SECRET,
+    InProcessClient,
+    Provider,
+    open_provider,
+)
 
 START: Final = datetime(2027, 3, 1, 12, 0, tzinfo=UTC)
 RESTART_SECONDS: Final = 3.0  # Mean time until somebody starts a dead process again.
@@ -118,6 +128,7 @@ class World:
         self.broker = Broker(fate, self.replica, self.queues, databases)
         self.processes: dict[str, list[Process]] = {name: [] for name in SERVICES}
         self.webhooks_on_their_way = 0
+        self.people = random.Random(f"{fate.seed} at the bank")
         self.ids = random.Random(f"{fate.seed} ids")
         self._dirty = {name: asyncio.Event() for name in SERVICES}
         self._versions: dict[tuple[str, UUID], int] = {}
@@ -288,11 +299,30 @@ class World:
 
     # -- webhooks --------------------------------------------------------------------------------------------------
 
-    def _told_by_provider(self, event: ProviderEvent, _endpoint: Endpoint) -> None:
+    def _told_by_provider(self, event: ProviderEvent, endpoint: Endpoint) -> None:
+        if event.type.endswith(".requires_action"):
+            self.background(self._at_the_bank(event.subject.id))
+        if event.type not in WEBHOOK_EVENTS:
+            event.deliveries[endpoint.id] = Delivery.DELIVERED  # nobody wants to hear of it
+            return
         rates = self.fate.rates
         copies = 0 if self.fate.happens(rates.webhook_lost) else 1 + self.fate.happens(rates.webhook_doubled)
         for _ in range(copies):
             self.background(self._deliver_webhook(event))
+
+    async def _at_the_bank(self, intent_id: str) -> None:
+        """A backer passes 3-D Secure, or fails, or never comes."""
+        passed = self.people.choice((True, True, False, None))
+        await asyncio.sleep(self.people.choice((3, 30, 600)))
+        if passed is None:
+            return
+        sandbox = self.provider.sandbox
+        intent, setup = sandbox.state.intents.get(intent_id), sandbox.state.setups.get(intent_id)
+        with suppress(StripeError):  # cancelled meanwhile
+            if intent is not None:
+                sandbox.payments.authenticate(intent, passed=passed)
+            elif setup is not None:
+                sandbox.setups.authenticate(setup, passed=passed)
 
     async def _deliver_webhook(self, event: ProviderEvent) -> None:
         self.webhooks_on_their_way += 1
