@@ -2,21 +2,18 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pytest
 
 from contracts.campaign import FundingModel, PaymentStrategy
 from tests.simulation.conftest import RUNS_DEFAULT
-from tests.simulation.faults import CALM, Crash, Rates
+from tests.simulation.faults import CALM, Crash
 from tests.simulation.runs import Ground, Run, run
 from tests.simulation.scenario import GOOD_CARD, HOUR, Act, Backer, Plan, Wish
-from tests.simulation.world import World
 
 STEPS_AT_DEFAULT = 8  # Of the hundreds there are; `make simulate` takes ten times as many.
 PAST_THE_LEASE_SECONDS = 70.0
 PAST_THE_KEY_SECONDS = 30 * HOUR
-NOBODY_DIES = Rates(crash=0, reported=0, freeze=0, withheld=0)
 
 
 def _plan(model: FundingModel = FundingModel.ALL_OR_NOTHING) -> Plan:
@@ -61,24 +58,3 @@ def test_two_workers_on_one_operation(ground: Ground, model: FundingModel, secon
     pauses = run(ground, 2, Run(CALM, _plan(model))).pauses
     for pause in _spread(pauses, int(seconds)):
         run(ground, 2, Run(CALM, _plan(model), freeze_at=(pause, seconds)))
-
-
-@pytest.mark.parametrize("chance", range(3))
-@pytest.mark.parametrize("model", FundingModel)
-def test_a_database_restored_to_ten_minutes_ago(ground: Ground, model: FundingModel, chance: int) -> None:
-    """The provider has seen what the payment service has forgotten; what others said meanwhile is published again.
-
-    Facts about payments are said anew under versions that were given before, so they are parked where they were heard.
-    """
-    plan = replace(_plan(model), scenes=((0, 620.0), (2 * HOUR - 2, 12.0)))
-    run(ground, chance, Run(NOBODY_DIES, plan, interlude=_lose_ten_minutes, parked_at=("pledge",)))
-
-
-async def _lose_ten_minutes(world: World) -> None:
-    await world.until(3.0)  # some are being authorized, and more comes
-    await world.save("payment")
-    told = len(world.provider.sandbox.state.events)
-    await world.until(25.0)
-    await world.jump_to(601.0)
-    assert len(world.provider.sandbox.state.events) > told, "the provider knows more than the copy"
-    await world.restore("payment")
