@@ -168,6 +168,7 @@ def _mails(play: Play, evidence: Evidence, *, faults: bool) -> Iterator[Claim]:
         "pledge_confirmed": stood,
         "pledge_declined": expect.declined,
         "pledge_cancelled": expect.cancelled,
+        "pledge_refunded": expect.refunded.count,
         OUTCOME_MAIL[expect.outcome]: told,
         "creator_settled": 1,
         "creator_payout": int(expect.captured.count > 0),
