@@ -24,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it ships no types
-    """With several workers a file stays on one, and all that needs the whole platform is on the one that starts it.
+    """With several workers a file stays on one; of what needs the whole platform, all does: there is one platform.
 
     The marker `xdist_group` does not do it: pytest-xdist 3.8 writes groups where pytest 9.2 reads no names any more.
     """
