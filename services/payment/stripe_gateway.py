@@ -4,6 +4,7 @@ Whatever an answer does not say clearly is Unknown, never a failure. No retries 
 Answers are read as the JSON that they are: the SDK's objects of the same cost a third of the service's whole work.
 """
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -38,6 +39,9 @@ API_VERSION: Final = "2026-05-27.dahlia"  # Pinned: an account's default may cha
 PAGE: Final = 100  # Stripe's largest.
 PAGES_MAX: Final = 20  # A pledge has far fewer payments than fit in these.
 EXPAND: Final = "latest_charge.balance_transaction"
+
+# The SDK tells of every request, at a cost; our own operations say what was asked and what came of it.
+logging.getLogger("stripe").setLevel(logging.WARNING)
 
 T = TypeVar("T")
 

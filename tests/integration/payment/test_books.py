@@ -130,7 +130,7 @@ class TestApi:
         assert accounts["campaign_payable"] == ("credit", {"amount": 10_000, "currency": "EUR"})
         assert accounts["provider_fees"] == ("debit", {"amount": 175, "currency": "EUR"})
         operator = await service.http.get(address, headers=service.bearer(new_id(), Role.OPERATOR))
-        assert operator.json() == mine.json()
+        assert operator.json()["accounts"] == mine.json()["accounts"]
 
     async def test_nobody_else_does(self, platform: Platform, service: Served) -> None:
         address = f"/campaigns/{platform.campaign_id}/ledger"
