@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any, Final
 from uuid import UUID
 
-from contracts.campaign import CampaignLaunched
-from contracts.ids import CampaignId, PersonId, new_id
+from contracts.campaign import CampaignLaunched, PaymentStrategy
+from contracts.ids import CampaignId, PersonId, PledgeId, new_id
+from contracts.payment import PaymentCaptured
 from eventing.tokens import Role
 from payment.cases import CaseKind, case_id_of
+from payment.domain_refunds import RefundReason
 from payment.handlers_cases import OpenCase
+from payment.handlers_refunds import OrderRefund
 from tests.integration.eventing.shell import AUDIENCE, ISSUER
-from tests.integration.payment.platform import Platform
+from tests.integration.payment.platform import Platform, euros
 from tests.integration.served import Served
 from tests.integration.who_may import (
     Asked,
@@ -25,6 +28,7 @@ from tests.integration.who_may import (
 )
 
 CASE: Final = "/operations/cases/{case_id}"
+REFUNDS: Final = "/pledges/{pledge_id}/refunds"
 OPERATORS: Final = frozenset({Who.OPERATOR})
 NOBODY_YET: Final[frozenset[Who]] = frozenset()  # The pledge's backer, while their bank waits.
 OWN: Final = frozenset({Who.OWNER, Who.OPERATOR})
@@ -32,7 +36,13 @@ OWN: Final = frozenset({Who.OWNER, Who.OPERATOR})
 MAY: Final = {
     "GET /campaigns/{campaign_id}/ledger": OWN,
     "GET /campaigns/{campaign_id}/ledger/postings": OWN,
+    "GET /campaigns/{campaign_id}/disputes": OWN,
+    "GET /campaigns/{campaign_id}/statement": OWN,
+    "GET /campaigns/{campaign_id}/statement.csv": OWN,
     "GET /pledges/{pledge_id}/next-action": NOBODY_YET,
+    f"POST {REFUNDS}": OWN,
+    f"GET {REFUNDS}": OWN,
+    f"GET {REFUNDS}/{{refund_id}}": OWN,
     "GET /operations": OPERATORS,
     "GET /operations/switches": OPERATORS,
     "PUT /operations/switches/{kind}": OPERATORS,
@@ -45,6 +55,7 @@ PROVIDERS: Final = (
     "POST /webhooks/stripe"  # Guarded by its signature alone: tests/integration/payment/test_webhooks.py.
 )
 BODIES: Final[dict[str, Any]] = {
+    f"POST {REFUNDS}": {"amount": {"amount": 100, "currency": "EUR"}, "reason": "requested_by_backer"},
     "PUT /operations/switches/{kind}": {"stopped": False},
     f"POST {CASE}/comments": {"text": "I look"},
     f"POST {CASE}/resolve": {"text": "It is mended"},
@@ -69,6 +80,16 @@ async def a_campaign(platform: Platform) -> CampaignLaunched:
     return launched
 
 
+async def a_refund(platform: Platform, launched: CampaignLaunched) -> tuple[PledgeId, UUID]:
+    """Of a part of a pledge that was charged."""
+    placed = platform.placed(strategy=PaymentStrategy.IMMEDIATE, campaign_id=launched.campaign_id)
+    await platform.tell(placed)
+    await platform.until_said(placed.pledge_id, PaymentCaptured)
+    order = OrderRefund(placed.pledge_id, new_id(), launched.creator_id, euros(100), RefundReason.REQUESTED_BY_BACKER)
+    await platform.commit.execute(order)
+    return placed.pledge_id, order.refund_id
+
+
 async def ask(service: Served, platform: Platform, operation: str) -> Asked:
     """A campaign and a case for each operation, and everybody who may ask about them."""
     launched = await a_campaign(platform)
@@ -83,8 +104,13 @@ async def ask(service: Served, platform: Platform, operation: str) -> Asked:
         Who.OTHER_OWNER: token(new_id(), Role.CREATOR),
         Who.OWNER: token(launched.creator_id, Role.CREATOR),
     }
+    pledge_id, refund_id = await a_refund(platform, launched) if REFUNDS in operation else (new_id(), new_id())
     path = operation.partition(" ")[2].format(
-        campaign_id=launched.campaign_id, case_id=await a_case(service), kind="capture", pledge_id=new_id()
+        campaign_id=launched.campaign_id,
+        case_id=await a_case(service),
+        kind="capture",
+        pledge_id=pledge_id,
+        refund_id=refund_id,
     )
     return Asked(path, tokens, BODIES.get(operation))
 
