@@ -11,7 +11,7 @@ from tests.conftest import TEST_PREFIX
 from tests.simulation.runs import Ground
 from tests.simulation.runs import ground as open_ground
 
-RUNS_DEFAULT = 16  # `make simulate` runs 2 000.
+RUNS_DEFAULT = 16  # By a plain `pytest tests/simulation`; `make simulate` runs 2 000.
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
