@@ -176,7 +176,8 @@ def _impossible_capture(p: Payment, about: dict[str, UUID]) -> tuple[Event, ...]
         return ()
     if p.ended or (p.lost and p.card_refused):
         return (PaymentCaptureFailed(**about, amount=p.capture_wanted, hold_id=p.hold_id, reason=NO_HOLD),)
-    if p.hold and p.capture_wanted.amount > p.hold.minor:  # M5; a person finds out who asked for too much
+    limit = p.hold.minor if p.hold else p.minor if p.lost else None  # None: not held yet
+    if limit is not None and p.capture_wanted.amount > limit:  # M5; a person finds out who asked for too much
         return (StepStopped(pledge_id=about["pledge_id"], reason=ABOVE_HOLD),)
     return ()
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from uuid import UUID
 
 from contracts.campaign import PaymentStrategy
@@ -13,8 +12,6 @@ from payment import domain_renewal
 from payment.domain_events import RenewalFailed
 from payment.domain_state import Payment
 from payment.tables import RENEWALS, RenewalRow
-
-AGAIN = timedelta(hours=1)  # Should whatever was started not come to an end that plans the next.
 
 
 def plan(work: Work, pledge_id: UUID, payment: Payment, events: Sequence[Event]) -> None:

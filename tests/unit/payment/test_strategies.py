@@ -184,6 +184,10 @@ class TestCaptureOfALostHold:
         assert life.running is Kind.CHARGE
         assert isinstance(life.decline().last(), PaymentCaptureFailed)
 
+    def test_of_more_than_was_pledged_stops_for_a_person(self) -> None:
+        life = Life().held().lapse().doubt().succeed().capture(HELD + 1).decline()
+        assert (life.captures, life.state.stopped) == ([], True)
+
     def test_with_a_card_that_must_not_be_asked_fails_at_once(self) -> None:
         life = Life().held().renew().decline("lost_card", hard=True).lapse().doubt().settle().capture()
         assert isinstance(life.last(), PaymentCaptureFailed)
