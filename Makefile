@@ -16,7 +16,7 @@ demo: setup ## Start everything, play the campaigns in scenarios/, check the boo
 run: setup ## Start the platform, print its addresses, stay until Ctrl-C
 	@$(BIN)/python -m deploy.local.run
 
-test: lint ## Lint, types, architecture, and every test against real servers
+test: lint ## Lint, types, architecture, and the tests against real servers
 	@$(BIN)/python -m pytest tests/acceptance
 	@$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder --ignore tests/acceptance --ignore tests/simulation
 

@@ -16,7 +16,6 @@ from contracts.pledge import (
     PledgePlaced,
 )
 from contracts.settlement import CaptureRequested, PayoutRequested, VoidRequested
-from eventing.database import Connection
 from eventing.definition import Answer, Definition, Handler
 from eventing.work import Need, Recorded, Work
 from payment import (
@@ -29,10 +28,10 @@ from payment import (
     handlers_disputes,
     handlers_payout,
     handlers_refunds,
+    handlers_webhooks,
     ledger,
     queries,
     tables,
-    webhooks,
 )
 from payment import handlers_steps as steps
 from payment.cases import CaseKind
@@ -47,19 +46,15 @@ from payment.tables import (
     PAYERS,
     PAYOUTS,
     RENEWALS,
-    WEBHOOKS,
     CampaignRow,
     OperationRow,
     PayerRow,
     State,
-    WebhookRow,
 )
-from payment.webhooks import KeepWebhook
 
 # How long after an attempt that was proven to have had no effect the next one starts, by its number.
 NEXT_ATTEMPT_SECONDS = (0, 1, 5, 30, 60, 300, 1_800, 3_600)
 RENEWAL_AGAIN = timedelta(hours=1)  # Should a renewal not come to an end that plans the next.
-WEBHOOK_GRACE = timedelta(seconds=5)  # Our own API answer is usually recorded by then, which needs no call.
 
 
 # -- commands of this service's own jobs ---------------------------------------------------------------------------
@@ -110,21 +105,6 @@ class CheckHold:
 
     pledge_id: PledgeId
     hold_id: str
-
-
-@dataclass(frozen=True)
-class NoteReference:
-    """An undecided operation has left this object at the provider; work on it now."""
-
-    operation_id: UUID
-    reference: str
-
-
-@dataclass(frozen=True)
-class Touched:
-    """Something happened to an object at the provider that one of our operations knows."""
-
-    reference: str
 
 
 # -- wishes --------------------------------------------------------------------------------------------------------
@@ -295,66 +275,6 @@ def check_hold(work: Work, command: CheckHold) -> Answer:
     return {}
 
 
-# -- webhooks ------------------------------------------------------------------------------------------------------
-
-
-def keep_webhook(work: Work, command: KeepWebhook) -> Answer:
-    """Keep an event once. One that is not ours is done with, and a person is told of it, once."""
-    if work.get(WEBHOOKS, command.event_id) is not None:
-        return {"kept": False}
-    row = WebhookRow(
-        event_id=command.event_id,
-        type=command.type,
-        object_id=command.object_id,
-        created_at=command.created_at,
-        received_at=work.now,
-        due_at=work.now + WEBHOOK_GRACE,
-        note=command.note,
-        worked_at=work.now if command.note in webhooks.FOREIGN else None,
-    )
-    work.put(WEBHOOKS, row)
-    if why := webhooks.FOREIGN.get(command.note):
-        cases.open_case(work, CaseKind.FOREIGN_EVENT, command.note, f"{why} The first was {command.event_id}.")
-    return {"kept": True}
-
-
-def note_reference(work: Work, command: NoteReference) -> Answer:
-    row = work.get(OPERATIONS, command.operation_id)
-    if row is None or row.decided_at is not None:
-        return {"noted": False}
-    due = work.now if row.state is State.WAITING else row.due_at
-    work.put(OPERATIONS, replace(row, reference=command.reference, due_at=due))
-    return {"noted": True}
-
-
-async def operations_of(connection: Connection, command: Touched) -> list[tuple[UUID, UUID]]:
-    """Operation and subject of those that know the object: first the undecided, then the latest."""
-    rows = await connection.fetch(_OPERATIONS_OF, command.reference)
-    return [(row["operation_id"], row["subject_id"]) for row in rows]
-
-
-_OPERATIONS_OF = """
-    SELECT operation_id, subject_id
-      FROM operation
-     WHERE reference = $1
-     ORDER BY decided_at IS NULL DESC, created_at DESC
-"""
-
-
-def touched(work: Work, command: Touched) -> Answer:
-    """What waits for the object is asked for now; a hold that somebody else has ended is looked at."""
-    if not work.read:
-        return {"known": False}
-    operation_id, pledge_id = work.read[0]
-    row = work.get(OPERATIONS, operation_id)
-    if row is not None and row.state is State.WAITING:
-        work.put(OPERATIONS, replace(row, due_at=work.now))
-    elif row is not None and row.decided_at is not None and row.kind is not Kind.PAYOUT:
-        payment = steps.payment_of(work, pledge_id)
-        steps.wish(work, pledge_id, domain.doubt(payment, PledgeId(pledge_id), command.reference))
-    return {"known": True}
-
-
 # -- what each of them touches -------------------------------------------------------------------------------------
 
 
@@ -377,7 +297,7 @@ def _decided(command: Decide) -> Iterable[Need]:
             yield DEFINITION.source, command.subject_id  # the ledger finds the hold that this resolves
 
 
-def _operation(command: PutOff | NoteReference | KeepCustomer) -> Iterable[Need]:
+def _operation(command: PutOff | KeepCustomer) -> Iterable[Need]:
     yield OPERATIONS, (command.operation_id,)
     if isinstance(command, KeepCustomer):
         yield PAYERS, (command.pledge_id,)
@@ -385,12 +305,6 @@ def _operation(command: PutOff | NoteReference | KeepCustomer) -> Iterable[Need]
 
 def _hold(command: RenewHold | CheckHold) -> Iterable[Need]:
     return steps.needs(command.pledge_id)
-
-
-def _webhook(command: KeepWebhook) -> Iterable[Need]:
-    yield WEBHOOKS, (command.event_id,)
-    if command.note in webhooks.FOREIGN:
-        yield cases.CASES, (cases.case_id_of(CaseKind.FOREIGN_EVENT, command.note),)
 
 
 DEFINITION = Definition(
@@ -405,9 +319,7 @@ DEFINITION = Definition(
         OrderRefund: Handler(handlers_refunds.order_refund, handlers_refunds.needs_of_order),
         NoteRefunds: Handler(handlers_refunds.note_refunds, handlers_refunds.needs_of_note),
         NoteDispute: Handler(handlers_disputes.note_dispute, handlers_disputes.needs_of_note),
-        KeepWebhook: Handler(keep_webhook, _webhook),
-        NoteReference: Handler(note_reference, _operation),
-        Touched: Handler(touched, read=operations_of),
+        **handlers_webhooks.COMMANDS,
         **handlers_cases.COMMANDS,
     },
     reactions={

@@ -7,9 +7,10 @@ from uuid import UUID
 from contracts.campaign import PaymentStrategy
 from contracts.event import Event
 from eventing.work import Fold, Need, Work
-from payment import domain, domain_fold, handlers_renewal, tables
+from payment import cases, domain, domain_fold, handlers_renewal, tables
 from payment.budget import Lane, lane_of
-from payment.domain_events import Kind, StepStarted
+from payment.cases import CaseKind
+from payment.domain_events import Kind, StepStarted, StepStopped
 from payment.domain_state import Payment
 from payment.tables import OPERATIONS, PAYERS, RENEWALS, OperationRow, State
 
@@ -62,6 +63,21 @@ def advance(work: Work, pledge_id: UUID, delay_seconds: float) -> None:
         for event in events:
             if isinstance(event, StepStarted):
                 _write_down(work, event, delay_seconds)
+            elif isinstance(event, StepStopped):  # by itself, with no answer of the provider's to look at
+                _open_case(work, event)
+
+
+def _open_case(work: Work, stopped: StepStopped) -> None:
+    ordered = payment_of(work, stopped.pledge_id).order
+    assert ordered is not None, "nothing stops without an order"
+    cases.open_case(
+        work,
+        CaseKind.STOPPED,
+        str(stopped.pledge_id),
+        f"the payment of {ordered.amount} stopped by itself: {stopped.reason}",
+        campaign_id=ordered.campaign_id,
+        pledge_id=stopped.pledge_id,
+    )
 
 
 def _write_down(work: Work, step: StepStarted, delay_seconds: float) -> None:

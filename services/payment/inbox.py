@@ -17,8 +17,8 @@ from eventing.database import Pool
 from eventing.group_commit import GroupCommit
 from payment.cases import CaseKind
 from payment.gateway import LookupFailedError, Provider
-from payment.handlers import NoteReference, Touched
 from payment.handlers_cases import CloseCase, OpenCase
+from payment.handlers_webhooks import NoteReference, Touched
 from payment.switches import READS, stopped
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from payment.gateway import Mismatch, Succeeded
 from payment.handlers_cases import CommentCase, NotResumable, OpenCase, ResolveCase
 from tests.integration.house import House
 from tests.integration.payment.answers import answer, platform_of
-from tests.integration.payment.platform import Platform
+from tests.integration.payment.platform import Platform, euros
 
 STRANGE = Mismatch("pi_1 is about 4000 eur, not 5000 eur")
 PERSON = new_id()
@@ -72,3 +72,17 @@ async def test_a_case_without_a_payment_has_nothing_to_go_on_with(core: House) -
     await core.execute(CommentCase(case_id, PERSON, "I look"))
     with pytest.raises(NotResumable):
         await core.execute(ResolveCase(case_id, PERSON, "", resume=True))
+
+
+async def test_a_payment_that_stops_by_itself_is_a_case_too(core: House) -> None:
+    """More is to be captured than is held (DOMAIN M5): nobody has asked the provider, and a person has to know."""
+    platform = platform_of(core)
+    placed = platform.placed()
+    too_much = platform.capture(placed).model_copy(update={"amount": euros(5001)})
+    await platform.tell(platform.launched(), placed, too_much)
+    await answer(core, placed.pledge_id, Kind.AUTHORIZE, Succeeded("pi_1"))
+    found = await queries_cases.whole(core.pool, case_id_of(CaseKind.STOPPED, str(placed.pledge_id)))
+    assert found is not None
+    assert (found.case.state, found.case.pledge_id) == (CaseState.OPEN, placed.pledge_id)
+    assert "above_hold" in found.case.summary
+    assert await platform.operations(placed.pledge_id) == [("authorize", 1, "done")]
