@@ -62,7 +62,10 @@ class Projection:
 
 @dataclass(frozen=True)
 class Definition:
-    """`tables` are decision tables in the order in which they are locked; a rebuild does not touch them."""
+    """`tables` are decision tables in the order in which they are locked; a rebuild does not touch them.
+
+    `gather_seconds`: how long events may wait to be taken in together, in a service whose work nobody waits for.
+    """
 
     source: str
     commands: Mapping[type[Any], Handler] = field(default_factory=dict)
@@ -70,6 +73,7 @@ class Definition:
     projections: tuple[Projection, ...] = ()
     tables: tuple[Table[Any], ...] = ()
     private_events: tuple[type[Event], ...] = ()
+    gather_seconds: float = 0.0
 
     @cached_property
     def models(self) -> Mapping[str, type[Event]]:

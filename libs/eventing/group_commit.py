@@ -1,10 +1,12 @@
 """Group commit: what waits at the doors runs in one transaction, and everybody is answered after it.
 
 While a transaction runs, what arrives next waits and becomes the next group: an idle service commits at once,
-a busy one in larger groups. One group at a time per process; replicas meet at the row locks.
+a busy one in larger groups. One group at a time per process; replicas meet at the row locks. Where nobody waits for
+what an event does, events may be gathered for a moment first.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +32,7 @@ from eventing.telemetry import current_traceparent
 from eventing.work import Context, Need, NeedsMore, Recorded, Wanted, Work
 
 GROUP_MEMBERS_MAX: Final = 500  # Larger groups save nothing more per member and keep locks longer.
+GATHERED_MESSAGES_MAX: Final = 20  # No more come before these are answered: what a consumer prefetches.
 COMMANDS_WAITING_MAX: Final = 5_000  # About a second of work; past it an early 503 beats a late answer.
 COMMAND_PATIENCE_SECONDS: Final = 5.0  # With the database away a command is told so after this.
 RACES_MAX: Final = 5  # A group that loses this many races is searched for a member whose fault it is.
@@ -123,14 +126,18 @@ class GroupCommit:
         clock: DatabaseClock | None = None,
         after_commit: Iterable[Callable[[Work], None]] = (),
         metrics: Metrics | None = None,
+        *,
+        gather_seconds: float = 0.0,
     ) -> None:
         self._pool = pool
         self._definition = definition
+        self._gather_seconds = gather_seconds
         self._clock = clock or DatabaseClock()
         self._after_commit = tuple(after_commit)
         self._metrics = metrics or Metrics()
         self._commands: deque[Member] = deque()
         self._events: deque[Member] = deque()
+        self._messages = 0  # taken in and not yet answered
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -163,6 +170,8 @@ class GroupCommit:
         for e, event in events:
             recorded = Recorded(event, e.id, e.source, e.subject, e.version, e.time)
             self._events.append(Member(recorded, delivery, since, reactions.get(type(event)), envelope=e))
+        self._messages += 1
+        delivery.done.add_done_callback(self._answered)
         self._wake.set()
         await asyncio.shield(delivery.done)
 
@@ -171,10 +180,27 @@ class GroupCommit:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while group := self._next_group():
-                await self._commit(group)
+            while self._commands or self._events:
+                await self._gather()
+                await self._commit(self._next_group())
             if self._stopping:
                 return
+
+    def _answered(self, _done: "asyncio.Future[Any]") -> None:
+        self._messages -= 1
+
+    async def _gather(self) -> None:
+        """Let events wait for more of them, for as long as that harms nobody."""
+        if not self._gather_seconds:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._gather_seconds):
+                while not (self._commands or self._stopping or self._full()):
+                    await self._wake.wait()
+                    self._wake.clear()
+
+    def _full(self) -> bool:
+        return len(self._events) >= GROUP_MEMBERS_MAX or self._messages >= GATHERED_MESSAGES_MAX
 
     def stop(self) -> None:
         """Take nothing new; `run()` returns when what waits is committed."""

@@ -32,7 +32,7 @@ RENEW_SECONDS: Final = 1.5  # Several chances to renew before the lease ends.
 MESSAGE_EVENTS_MAX: Final = 100  # One message costs the reader about 200 us, whatever it carries.
 IN_FLIGHT_MAX: Final = 500  # A quorum queue's throughput comes from unconfirmed messages; past this only memory grows.
 ROUND_EVENTS_MAX: Final = 5_000  # Rows read at a time: a few megabytes.
-ACTIVE_POLL_SECONDS: Final = 0.02  # While lately active: other replicas' commits, and rows behind the snapshot's xmin.
+ROUND_SECONDS: Final = 0.03  # While lately active, from one look to the next: what comes meanwhile shares a message.
 IDLE_POLL_SECONDS: Final = 0.2
 ACTIVE_SECONDS: Final = 2.0
 CONFIRM_SECONDS: Final = 30.0
@@ -48,9 +48,12 @@ _LEASE = """
     WHERE holder = $1 OR until < now()
     RETURNING epoch, xid::text AS xid, position
 """
+# Not waited for on the disk: a cursor that a crash of the database sets back makes duplicates, which readers know.
 _ADVANCE = """
+    WITH fast AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
     UPDATE relay
     SET xid = $3::text::xid8, position = $4, until = now() + make_interval(secs => $5)
+    FROM fast
     WHERE holder = $1 AND epoch = $2 AND (xid, position) < ($3::text::xid8, $4)
 """
 _RELEASE = "UPDATE relay SET until = '-infinity' WHERE holder = $1"
@@ -129,9 +132,7 @@ class Relay:
                 await self._pause(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
                 failures += 1
             else:
-                if not relayed:
-                    lately = time.monotonic() - self._active_at < ACTIVE_SECONDS
-                    await self._pause(ACTIVE_POLL_SECONDS if lately else IDLE_POLL_SECONDS)
+                await self._rest(relayed)
         await self._leave()
 
     async def run_once(self) -> int:
@@ -197,6 +198,15 @@ class Relay:
         with contextlib.suppress(Exception):  # the lease ends by itself
             await self._pool.execute(_RELEASE, self._holder)
         await self.close()
+
+    async def _rest(self, relayed: int) -> None:
+        """Until the next look. Lately active: other replicas may have committed, and rows may be behind the xmin."""
+        if relayed == ROUND_EVENTS_MAX:
+            return
+        if time.monotonic() - self._active_at < ACTIVE_SECONDS:
+            await asyncio.sleep(ROUND_SECONDS)
+        else:
+            await self._pause(IDLE_POLL_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

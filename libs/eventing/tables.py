@@ -109,8 +109,8 @@ def _order(columns: Sequence[Column]) -> Callable[[Any], Any]:
     return lambda cell: [part.int if isinstance(part, UUID) else part for part in cell.key]
 
 
-def _unnest(columns: Sequence[Column]) -> str:
-    arguments = ", ".join(f"${index}::{c.postgres_type}[]" for index, c in enumerate(columns, 1))
+def _unnest(columns: Sequence[Column], first: int = 1) -> str:
+    arguments = ", ".join(f"${index}::{c.postgres_type}[]" for index, c in enumerate(columns, first))
     return f"unnest({arguments}) AS given({', '.join(c.name for c in columns)})"
 
 
@@ -179,13 +179,15 @@ class Table(Generic[R]):
             f" ORDER BY {order}{lock}"
         )
 
-    def insert_sql(self, name: str) -> str:
+    def insert_sql(self, name: str, first: int = 1) -> str:
+        """`first`: the number of its first parameter."""
         names = ", ".join(c.name for c in self.columns)
-        return f"INSERT INTO {name} ({names}) SELECT {names} FROM {_unnest(self.columns)}"
+        return f"INSERT INTO {name} ({names}) SELECT {names} FROM {_unnest(self.columns, first)}"
 
-    def update_sql(self, name: str) -> str:
+    def update_sql(self, name: str, first: int = 1) -> str:
         changes = ", ".join(f"{c.name} = given.{c.name}" for c in self.columns if c.name not in self.key)
-        return f"UPDATE {name} SET {changes} FROM {_unnest(self.columns)} WHERE {_same_key(name, self.key)}"
+        given = _unnest(self.columns, first)
+        return f"UPDATE {name} SET {changes} FROM {given} WHERE {_same_key(name, self.key)}"
 
     def delete_sql(self, name: str) -> str:
         return f"DELETE FROM {name} USING {_unnest(self.key_columns)} WHERE {_same_key(name, self.key)}"
@@ -214,11 +216,11 @@ class Counters(Generic[R]):
         object.__setattr__(self, "sums", tuple(c.name for c in sums))
         object.__setattr__(self, "order", _order(ordered))
 
-    def add_sql(self, name: str) -> str:
+    def add_sql(self, name: str, first: int = 1) -> str:
         names = ", ".join(c.name for c in self.columns)
         changes = ", ".join(f"{s} = {name}.{s} + EXCLUDED.{s}" for s in self.sums)
         return (
-            f"INSERT INTO {name} ({names}) SELECT {names} FROM {_unnest(self.columns)}"
+            f"INSERT INTO {name} ({names}) SELECT {names} FROM {_unnest(self.columns, first)}"
             f" ORDER BY {', '.join(self.key)}"
             f" ON CONFLICT ({', '.join(self.key)}) DO UPDATE SET {changes}"
         )

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from operator import add
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
@@ -92,7 +93,7 @@ class NewEvent:
     meta_json: str
 
 
-EVENT_COLUMNS = (
+EVENT_COLUMNS = (  # Its parameters come first in every statement.
     "$1::uuid[], $2::text[], $3::uuid[], $4::int[], $5::text[], $6::jsonb[], $7::jsonb[]) "
     "AS given(event_id, source, stream_id, version, type, data, meta)"
 )
@@ -126,6 +127,13 @@ class Cell:
         self.key = key
         self.stored = stored  # None: not there
         self.row = stored
+
+
+class Write(NamedTuple):
+    """`sql` takes the number of the first parameter."""
+
+    sql: Callable[[int], str]
+    arguments: list[list[Any]]
 
 
 class Work:
@@ -265,18 +273,25 @@ class Work:
             await self._load_histories(connection, sorted(wanted.histories))
 
     async def flush(self, connection: Connection) -> None:
-        """Write everything that changed since the last flush, in the fixed order of tables, sorted by key."""
-        if self._events:
-            await connection.execute(APPEND, *event_arguments(self._events))
+        """Write everything that changed since the last flush, sorted by key, in one statement: one round trip.
+
+        Rows go first, in a statement of their own, so that others may take over what was unique to them.
+        """
+        writes = [Write(lambda _first: APPEND, event_arguments(self._events))] if self._events else []
+        written: list[tuple[Table[Any] | Counters[Any], list[Cell]]] = []
         for table in self._order:
             touched = dict.fromkeys(self._touched[table])  # an undone change leaves its cell here twice
             cells = sorted((c for c in touched if c.row is not c.stored), key=table.order)
             if not cells:
                 continue
             if isinstance(table, Counters):
-                await self._flush_sums(connection, table, cells)
+                writes += self._sums(table, cells)
             else:
-                await self._flush_rows(connection, table, cells)
+                await self._delete(connection, table, [c.key for c in cells if c.row is None])
+                writes += self._rows(table, [c for c in cells if c.row is not None])
+            written.append((table, cells))
+        await _write(connection, writes)
+        self._keep(written)
         self._events.clear()
         self._journal.clear()
         for touched_cells in self._touched.values():
@@ -326,28 +341,44 @@ class Work:
             if recorded is not None:
                 self._histories[recorded.source, recorded.subject].append(recorded)
 
-    async def _flush_rows(self, connection: Connection, table: Table[Any], cells: list[Cell]) -> None:
-        name, width = self._name(table), len(table.columns)
-        gone = [c.key for c in cells if c.row is None]
-        new = [table.values(c.row) for c in cells if c.row is not None and c.stored is None]
-        other = [table.values(c.row) for c in cells if c.row is not None and c.stored is not None]
-        if gone:
-            await connection.execute(table.delete_sql(name), *transposed(gone, len(table.key)))
-        if new:
-            await connection.execute(table.insert_sql(name), *transposed(new, width))
-        if other:
-            await connection.execute(table.update_sql(name), *transposed(other, width))
-        for cell in cells:
-            cell.stored = cell.row
-            self._written.append((table, cell))
+    async def _delete(self, connection: Connection, table: Table[Any], keys: list[Key]) -> None:
+        if keys:
+            await connection.execute(table.delete_sql(self._name(table)), *transposed(keys, len(table.key)))
 
-    async def _flush_sums(self, connection: Connection, counters: Counters[Any], cells: list[Cell]) -> None:
+    def _rows(self, table: Table[Any], cells: list[Cell]) -> Iterator[Write]:
+        name, width = self._name(table), len(table.columns)
+        new = [table.values(c.row) for c in cells if c.stored is None]
+        other = [table.values(c.row) for c in cells if c.stored is not None]
+        if new:
+            yield Write(partial(table.insert_sql, name), transposed(new, width))
+        if other:
+            yield Write(partial(table.update_sql, name), transposed(other, width))
+
+    def _sums(self, counters: Counters[Any], cells: list[Cell]) -> Iterator[Write]:
         moved = [(*c.key, *c.row) for c in cells if any(c.row)]
         if moved:
-            sql = counters.add_sql(self._name(counters))
-            await connection.execute(sql, *transposed(moved, len(counters.columns)))
-        for cell in cells:
-            cell.row = None
+            yield Write(partial(counters.add_sql, self._name(counters)), transposed(moved, len(counters.columns)))
+
+    def _keep(self, written: Iterable[tuple[Table[Any] | Counters[Any], list[Cell]]]) -> None:
+        """The database has them now."""
+        for table, cells in written:
+            for cell in cells:
+                if isinstance(table, Counters):
+                    cell.row = None
+                else:
+                    cell.stored = cell.row
+                    self._written.append((table, cell))
+
+
+async def _write(connection: Connection, writes: Iterable[Write]) -> None:
+    """All of them as parts of one statement; they write to different rows, so their order does not matter."""
+    parts: list[str] = []
+    arguments: list[list[Any]] = []
+    for number, (sql, some) in enumerate(writes):
+        parts.append(f"written_{number} AS ({sql(len(arguments) + 1)})")
+        arguments += some
+    if parts:
+        await connection.execute(f"WITH {', '.join(parts)} SELECT", *arguments)
 
 
 def _storable(text: str) -> str:

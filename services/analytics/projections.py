@@ -202,6 +202,7 @@ def on_milestone(work: Work, recorded: Recorded) -> None:
 
 DEFINITION: Final = Definition(
     source="analytics",
+    gather_seconds=0.2,
     projections=(
         Projection(
             "pledges",

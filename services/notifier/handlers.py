@@ -135,4 +135,5 @@ DEFINITION: Final = Definition(
     commands={SetContact: Handler(set_contact, lambda command: ((CONTACTS, (command.person_id,)),))},
     reactions=REACTIONS,
     tables=(CONTACTS, CAMPAIGNS, TIERS, BACKINGS, FAN_OUTS, NOTICES),
+    gather_seconds=0.2,
 )

@@ -201,4 +201,5 @@ DEFINITION: Final = Definition(
     reactions=_REACTIONS,
     tables=(CAMPAIGNS, PLEDGES),
     private_events=(SettlementStarted,),
+    gather_seconds=0.2,
 )

@@ -38,14 +38,14 @@ class Ground:
     admin_url: str
     publisher_url: str  # the pledge service's user: it may say `pledge.*`
 
-    def replica(self) -> AbstractAsyncContextManager[Jar]:
-        return _replica(self.database_url)
+    def replica(self, gather_seconds: float = 0.0) -> AbstractAsyncContextManager[Jar]:
+        return _replica(self.database_url, gather_seconds)
 
 
 @asynccontextmanager
-async def _replica(database_url: str) -> AsyncIterator[Jar]:
+async def _replica(database_url: str, gather_seconds: float) -> AsyncIterator[Jar]:
     async with await connect_pool(database_url, "jar") as pool:
-        jar = Jar(pool, GroupCommit(pool, DEFINITION))
+        jar = Jar(pool, GroupCommit(pool, DEFINITION, gather_seconds=gather_seconds))
         running = asyncio.create_task(jar.commit.run())
         try:
             yield jar

@@ -12,7 +12,7 @@ import pytest
 
 from contracts.ids import new_id
 from eventing.database import Pool
-from eventing.group_commit import Idempotency, IdempotencyMismatch
+from eventing.group_commit import GATHERED_MESSAGES_MAX, Idempotency, IdempotencyMismatch
 from eventing.parked import parked_events, retry
 from eventing.tables import UnstorableError
 from tests.integration.eventing import jar as jar_module
@@ -38,6 +38,42 @@ async def versions(jar: Jar, stream_id: UUID) -> list[int]:
 async def outcomes(jar: Jar, *commands: DropCoin) -> list[Any]:
     """Everything that these commands, sent at the same moment, are answered with."""
     return await asyncio.gather(*(jar.commit.execute(c) for c in commands), return_exceptions=True)
+
+
+async def transactions(jar: Jar) -> int:
+    count: int = await jar.pool.fetchval("SELECT count(DISTINCT xid) FROM event")
+    return count
+
+
+class TestGathering:
+    @pytest.fixture
+    async def patient(self, ground: Ground) -> AsyncIterator[Jar]:
+        async with ground.replica(gather_seconds=600) as one:
+            yield one
+
+    async def test_ends_when_no_more_messages_can_come(self, patient: Jar) -> None:
+        messages = [life(new_id(), 500) for _ in range(GATHERED_MESSAGES_MAX)]
+        taking = [asyncio.create_task(patient.commit.take_in(one)) for one in messages[:-1]]
+        _, waiting = await asyncio.wait(taking, timeout=0.3)
+        assert len(waiting) == len(taking)
+        await patient.commit.take_in(messages[-1])
+        await asyncio.gather(*taking)
+        assert await transactions(patient) == 1
+
+    async def test_ends_when_somebody_waits(self, patient: Jar) -> None:
+        taking = asyncio.create_task(patient.commit.take_in(life(new_id(), 500)))
+        await asyncio.sleep(0.1)
+        assert not taking.done()
+        await patient.commit.execute(DropCoin(new_id()))
+        await taking
+        assert await transactions(patient) == 1
+
+    async def test_ends_when_the_service_stops(self, ground: Ground, jar: Jar) -> None:
+        async with ground.replica(gather_seconds=600) as patient:
+            taking = asyncio.create_task(patient.commit.take_in(life(new_id(), 500)))
+            await asyncio.sleep(0.1)
+        await taking
+        assert await transactions(jar) == 1
 
 
 class TestOneGroup:
