@@ -5,9 +5,11 @@ its statements do, whether it lasts a second or two months, and what happens dep
 """
 
 import asyncio
+import heapq
+import itertools
 import selectors
-from collections.abc import Awaitable, Coroutine
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context, ContextVar
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -38,19 +40,44 @@ class _Selector(selectors.DefaultSelector):
         return []
 
 
+class _Timer(asyncio.TimerHandle):
+    """Of two that are due at the same instant the one that was set first comes first, whatever else is in the heap."""
+
+    number = 0
+
+    def __lt__(self, other: object) -> bool:
+        assert isinstance(other, _Timer)
+        return (self.when(), self.number) < (other.when(), other.number)
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
+    _scheduled: list[_Timer]
+    _timer_cancelled_count: int
+
     def __init__(self) -> None:
         self._virtual = _Selector()
         super().__init__(self._virtual)
         self._clock_resolution = RESOLUTION_SECONDS
         self._free: set[asyncio.Task[Any]] = set()
+        self._timers = itertools.count(1)
 
     def time(self) -> float:
         return self._virtual.now
 
     def begin(self) -> None:
-        """A new run: time starts again."""
+        """A new run: time starts again, and nothing is left of the last one."""
         self._virtual.now = 0.0
+        self._scheduled.clear()
+        self._timer_cancelled_count = 0
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = _Timer(when, callback, args, self, context)
+        timer.number = next(self._timers)
+        heapq.heappush(self._scheduled, timer)
+        timer._scheduled = True  # type: ignore[attr-defined]  # as the loop's own `call_at` does
+        return timer
 
     def jump(self, seconds: float) -> None:
         """Time passes for everybody at once, also for what is under way."""

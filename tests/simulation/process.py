@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
@@ -66,6 +66,7 @@ class Process:
         self.tasks: dict[asyncio.Task[Any], None] = {}
         self.gone = asyncio.Event()
         self.frozen_until = 0.0
+        self.thawed = asyncio.Event()
         self.committed = committed
         self.rooms: Rooms
         self.core: Core
@@ -120,13 +121,15 @@ class Process:
         frozen = self.fate.freeze(loop.time(), self.name)
         self.frozen_until = max(self.frozen_until, loop.time() + frozen if frozen else 0)
         await asyncio.sleep(self.fate.latency(mean_seconds))
-        while (left := self.frozen_until - loop.time()) > 0:  # noqa: ASYNC110 - a time is waited for, which may move
-            await asyncio.sleep(left)
+        while (left := self.frozen_until - loop.time()) > 0 and not self.thawed.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self.thawed.wait()
         self.check()
 
     def thaw(self) -> None:
-        """From now on it goes on; a step that waits finds out by itself."""
-        self.frozen_until = 0.0
+        """From now on it goes on."""
+        self.thawed.set()
 
     def check(self) -> None:
         """Nothing leaves a dead process."""
