@@ -70,7 +70,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._scheduled.clear()
         self._timer_cancelled_count = 0
 
-    def call_at(
+    def call_at(  # type: ignore[override]  # the loop's own is typed for any number of arguments
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         timer = _Timer(when, callback, args, self, context)
@@ -101,6 +101,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._free.add(task)
         task.add_done_callback(self._free.discard)
         return task
+
+    async def end_free(self) -> None:
+        """What is still under way never arrives."""
+        for task in self._free:
+            task.cancel()
+        await asyncio.gather(*self._free, return_exceptions=True)
 
     async def real(self, work: Awaitable[T]) -> T:
         """The result of something that takes real time. It is never broken off in the middle."""

@@ -3,7 +3,6 @@
 import asyncio
 import math
 import random
-import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,8 +13,6 @@ from uuid import UUID
 
 import orjson
 import pytest
-from fastapi.routing import APIRoute
-from starlette.requests import Request
 
 import payment.app
 from contracts.envelope import Envelope
@@ -24,8 +21,10 @@ from eventing.clock import DatabaseClock
 from eventing.database import Connection
 from eventing.house import House
 from eventing.settings import ServiceSettings
+from payment import webhooks
 from payment.app import HOUSE as PAYMENT
 from payment.app import Settings as PaymentSettings
+from payment.app import ours
 from pledge.app import HOUSE as PLEDGE
 from pledge.app import Settings as PledgeSettings
 from settlement.app import HOUSE as SETTLEMENT
@@ -55,7 +54,14 @@ RESTART_SECONDS: Final = 3.0  # Mean time until somebody starts a dead process a
 WEBHOOK_SECONDS: Final = (0.2, 2.0, 60.0, 3 * 86_400.0)  # Until a webhook comes, often out of order, sometimes late.
 ARRIVAL_ROUNDS: Final = 5  # Of the loop, until a request that has arrived is in.
 SAVED: Final = "saved"  # The schema of a copy.
-ADDRESS: Final = "postgresql://nobody@127.0.0.1/nothing"  # Settings want one; connections are the simulation's own.
+# Settings want these; connections are the simulation's own.
+COMMON: Final[Mapping[str, Any]] = {
+    "database_url": "postgresql://nobody@127.0.0.1/nothing",
+    "broker_url": "amqp://nobody@127.0.0.1/nothing",
+    "jwks_url": "http://127.0.0.1/",
+    "jwt_issuer": "nobody",
+    "jwt_audience": "nobody",
+}
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,7 @@ class World:
         self.webhooks_on_their_way = 0
         self.people = random.Random(f"{fate.seed} at the bank")
         self.ids = random.Random(f"{fate.seed} ids")
+        self._account = ours(PaymentSettings(**COMMON, **SERVICES["payment"].given))
         self._dirty = {name: asyncio.Event() for name in SERVICES}
         self._versions: dict[tuple[str, UUID], int] = {}
         self._saved_at = 0
@@ -172,6 +179,7 @@ class World:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for process in self._all():
             await process.end()
+        await self.loop.end_free()
 
     def heal(self) -> None:
         """From now on nothing fails any more, and what stood still goes on."""
@@ -199,7 +207,6 @@ class World:
 
     async def _start(self, name: str, number: int) -> Process:
         service = SERVICES[name]
-        settings: Any = partial(service.settings, database_url=ADDRESS, broker_url="amqp://nobody@127.0.0.1/nothing")
         process = Process(
             f"{name} {number + 1}",
             service.house,
@@ -208,10 +215,9 @@ class World:
             clock=self.clock,
             committed=self._dirty[name].set,
         )
-        loaded = settings(jwks_url="http://127.0.0.1/", jwt_issuer="nobody", jwt_audience="nobody", **service.given)
         with pytest.MonkeyPatch.context() as patch:  # the network is the one thing that is not the service's own
             patch.setattr(payment.app, "MeteredClient", partial(InProcessClient, self.provider, process))
-            await process.start(loaded)
+            await process.start(service.settings(**COMMON, **service.given))
         return process
 
     async def _keep_alive(self, name: str, number: int) -> None:
@@ -332,12 +338,18 @@ class World:
         while True:
             process = await self.replica("payment")
             try:
-                await process.call(_post(process, body))
+                await process.call(self._take_webhook(process, body))
                 break
             except GoneError:
                 await asyncio.sleep(1)
         event.deliveries = dict.fromkeys(event.deliveries, Delivery.DELIVERED)
         self.webhooks_on_their_way -= 1
+
+    async def _take_webhook(self, process: Process, body: bytes) -> None:
+        """What the service's route does with a request."""
+        at = int(self.clock.time.timestamp())
+        webhooks.verify(body, signature(WEBHOOK_SECRET, body, at), (WEBHOOK_SECRET,), at)
+        await process.core.commit.execute(webhooks.read(body, self._account))
 
     @property
     def still(self) -> bool:
@@ -349,19 +361,3 @@ class World:
     def withheld(self) -> int:
         """Messages and webhooks that come later."""
         return self.webhooks_on_their_way + sum(len(queue.withheld) for queue in self.queues.values())
-
-
-async def _post(process: Process, body: bytes) -> None:
-    """A webhook, to the service's own route. Signed with the machine's time, which is what the route looks at."""
-    (route,) = [
-        route
-        for router in process.rooms.routers(process.core)  # type: ignore[arg-type]  # a core without relay and consumer
-        for route in router.routes
-        if isinstance(route, APIRoute) and route.path == "/webhooks/stripe"
-    ]
-    header = signature(WEBHOOK_SECRET, body, int(time.time()))
-
-    async def receive() -> dict[str, object]:
-        return {"type": "http.request", "body": body}
-
-    await route.endpoint(Request({"type": "http", "method": "POST", "headers": []}, receive), header)
