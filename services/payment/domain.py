@@ -106,17 +106,18 @@ def end_change(p: Payment, ended: ChangeEnded) -> tuple[Event, ...]:
 # -- steps ---------------------------------------------------------------------------------------------------------
 
 
-def skip(p: Payment) -> tuple[Event, ...]:
+def skip(p: Payment, *, looked: bool = False) -> tuple[Event, ...]:
     """The running step was never sent, or only looks, and is not wanted any more (DOMAIN P8)."""
-    if not p.order or not unwanted(p):
+    if not p.order or not unwanted(p, looked=looked):
         return ()
     return (StepEnded(pledge_id=p.order.pledge_id, reason="skipped"),)
 
 
-def unwanted(p: Payment) -> bool:
+def unwanted(p: Payment, *, looked: bool = False) -> bool:
     """A step that takes money, or looks whether it was taken, for a pledge to be released or a change that is over.
 
-    A capture that was not sent waits while its hold is renewed: a long settlement loses no hold.
+    A capture that was not sent waits while its hold is renewed: a long settlement loses no hold. `looked`: the step has
+    looked, and the provider waits for the backer still.
     """
     if p.running is None or p.running.kind in {Kind.VOID, Kind.REFUND}:
         return False
@@ -125,7 +126,7 @@ def unwanted(p: Payment) -> bool:
         return True
     if p.running.kind is Kind.CAPTURE and p.renewal_due:
         return True
-    return p.release_wanted and not p.look
+    return p.release_wanted and (looked or not p.look)
 
 
 def advance(p: Payment) -> tuple[Event, ...]:

@@ -87,7 +87,7 @@ def _looked(p: Payment) -> Payment:
     if p.running is None:
         return p
     if p.running.kind is Kind.FOLLOW:
-        return replace(p, doubted=False)
+        return replace(p, doubted=False, look=False)
     awaited = p.running.kind is Kind.VOID and p.awaited is not None and p.running.hold_id == p.awaited.hold_id
     return replace(p, look=True) if awaited else p
 
@@ -196,7 +196,8 @@ def _change_held(p: Payment, fact: PaymentChangeAuthorized) -> Payment:
     change, hold = p.changes[fact.change_id], _hold(fact)
     p = replace(p, authorized=p.authorized + (0 if hold.saved else hold.minor))
     if change.stage is Stage.OVER:
-        return replace(p, spare=(*p.spare, hold))
+        others = (one for one in p.spare if one.hold_id != hold.hold_id)  # it was awaited
+        return replace(p, spare=(*others, hold))
     return _with_change(p, fact.change_id, replace(change, stage=Stage.HELD, hold=hold))
 
 

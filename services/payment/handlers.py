@@ -73,13 +73,17 @@ class Decide:
 
 @dataclass(frozen=True)
 class PutOff:
-    """A leased operation is undecided: try again after `seconds`. Not `sent`: as if it had never been leased."""
+    """A leased operation is undecided: try again after `seconds`. Not `sent`: as if it had never been leased.
+
+    `waits`: the provider was asked, and waits for the backer.
+    """
 
     operation_id: UUID
     token: UUID
     outcome: str
     seconds: float
     sent: bool = True
+    waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -231,7 +235,7 @@ def put_off(work: Work, command: PutOff) -> Answer:
         waiting = replace(waiting, sends=sends, first_sent_at=row.first_sent_at if sends else None)
     work.put(OPERATIONS, waiting)
     if row.kind is Kind.FOLLOW:  # what was wished while it looked may make looking pointless
-        steps.skip_unwanted(work, row.subject_id)
+        steps.skip_unwanted(work, row.subject_id, looked=command.waits)
         steps.advance(work, row.subject_id, delay_seconds=0)
     return {"recorded": True}
 

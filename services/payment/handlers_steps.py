@@ -43,17 +43,17 @@ def wish(work: Work, pledge_id: UUID, events: tuple[Event, ...]) -> None:
     advance(work, pledge_id, delay_seconds=0)
 
 
-def skip_unwanted(work: Work, pledge_id: UUID) -> None:
+def skip_unwanted(work: Work, pledge_id: UUID, *, looked: bool = False) -> None:
     """A step that is not wanted any more and was never sent, or moves nothing, ends here (DOMAIN P8)."""
     payment = payment_of(work, pledge_id)
-    if not domain.unwanted(payment):
+    if not domain.unwanted(payment, looked=looked):
         return
     assert payment.running is not None
     row = work.get(OPERATIONS, tables.operation_id_of(pledge_id, payment.running.kind, payment.running.attempt))
     assert row is not None, "a running step has its operation"
     if row.state is State.WAITING and (row.sends == 0 or row.kind is Kind.FOLLOW):
         work.put(OPERATIONS, replace(row, state=State.SKIPPED, outcome="skipped", decided_at=work.now))
-        record(work, pledge_id, *domain.skip(payment))
+        record(work, pledge_id, *domain.skip(payment, looked=looked))
 
 
 def advance(work: Work, pledge_id: UUID, delay_seconds: float) -> None:

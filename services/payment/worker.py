@@ -244,7 +244,7 @@ def put_off(row: OperationRow, token: UUID, outcome: Outcome) -> PutOff:
         case _:
             raise TypeError(f"{outcome!r} is decided")
     seconds = schedule[min(row.sends, len(schedule)) - 1] * random.uniform(*JITTER)
-    return PutOff(row.operation_id, token, text, seconds)
+    return PutOff(row.operation_id, token, text, seconds, waits=isinstance(outcome, ActionRequired))
 
 
 def wakes(wake: asyncio.Event, work: Work) -> None:

@@ -71,7 +71,9 @@ class Provider:
         loop = virtual_loop()
         fault, late = self.fate.provider(loop.time(), what), self.fate.late(loop.time(), what)
         call = loop.free_task(self._reach(request, fault, late))
-        call.add_done_callback(lambda done: done.exception())  # also where nobody waits for it any more
+        call.add_done_callback(
+            lambda done: done.cancelled() or done.exception()
+        )  # also where nobody waits for it any more
         if crash is Crash.AFTER:
             await asyncio.wait({call})
             await process.crash()

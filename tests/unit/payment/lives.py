@@ -9,7 +9,7 @@ from contracts.campaign import PaymentStrategy
 from contracts.event import Event
 from contracts.ids import CampaignId, ChangeId, PledgeId, new_id
 from contracts.money import Money
-from payment import domain, domain_fold, domain_outcomes
+from payment import domain, domain_fold, domain_outcomes, ledger
 from payment.domain_events import (
     ChangeEnded,
     ChangeOrdered,
@@ -86,8 +86,13 @@ class Life:
     def doubt(self) -> "Life":
         return self.record(domain.doubt(self.state, PLEDGE, self.state.hold_id))
 
-    def skip(self) -> "Life":
-        return self.record(domain.skip(self.state)) if domain.unwanted(self.state) else self
+    def skip(self, *, looked: bool = False) -> "Life":
+        return self.record(domain.skip(self.state, looked=looked))
+
+    def still_waits(self) -> "Life":
+        """Somebody looks, and the bank has not seen the backer yet."""
+        step = self.state.running
+        return self.skip(looked=True) if step and step.kind is Kind.FOLLOW and step.hold_id in self.waiting else self
 
     def answer(self, outcome: Decided) -> "Life":
         return self.record(domain_outcomes.conclude(self.state, outcome))
@@ -180,6 +185,14 @@ class Life:
         return self.order(strategy).succeed()
 
     # -- looking -------------------------------------------------------------------------------------------------
+
+    @property
+    def booked(self) -> dict[str, int]:
+        """The holds that are open in the books."""
+        holds: ledger.Holds = {}
+        for event in self.events:
+            holds = ledger.after(holds, ledger.postings_of(event, holds))
+        return {hold_id: pending.money.amount for hold_id, pending in holds.items()}
 
     @property
     def running(self) -> Kind | None:

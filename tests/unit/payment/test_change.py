@@ -58,6 +58,12 @@ class TestChange:
         assert life.running is Kind.VOID
         assert (life.succeed().running, life.waiting, life.holds) == (None, {}, {"pi_1": HELD})
 
+    def test_that_the_backer_passes_after_its_end_is_held_for_a_moment_and_released(self) -> None:
+        life = Life().held().change().ask_backer().end(accepted=False).succeed()
+        assert (life.booked, life.running) == ({"pi_1": HELD, "pi_2": WANTED}, Kind.VOID)
+        assert isinstance(life.settle().last(), PaymentVoided)
+        assert life.booked == life.holds == {"pi_1": HELD}
+
     def test_asked_for_twice_is_taken_once(self) -> None:
         life = Life().held().change().change().succeed().change()
         assert len(life.holds) == 2
@@ -143,6 +149,7 @@ HAPPENINGS: dict[str, Callable[[Life], Life]] = {
     "succeed": Life.succeed,
     "decline": Life.decline,
     "wants backer": Life.ask_backer,
+    "waits on": Life.still_waits,
     "no effect": lambda life: life.answer(NoEffect("never came")) if life.running is not Kind.FOLLOW else life,
     "not sent": Life.skip,
 }
@@ -172,6 +179,7 @@ def test_whatever_comes_one_hold_is_left_at_most_and_money_is_taken_once(happeni
     state = life.settle().state
     assert life.holds == ({state.hold_id: state.held} if state.held else {})
     assert life.waiting == {}
+    assert life.booked == life.holds
     if state.release_wanted or life.captures:
         assert life.holds == {}
     assert domain.advance(state) == ()

@@ -61,6 +61,13 @@ class TestAuthentication:
         life.settle()
         assert (life.captures, life.refunds) == ([HELD], [HELD])
 
+    def test_that_is_still_waited_for_after_a_void_without_effect_is_given_up_again(self) -> None:
+        life = Life().order().ask_backer().release().skip()
+        life.answer(NoEffect("still held"))
+        assert life.running is Kind.FOLLOW
+        assert life.still_waits().running is Kind.VOID
+        assert life.settle().waiting == {}
+
     @pytest.mark.parametrize("strategy", list(PaymentStrategy))
     def test_works_for_every_strategy(self, strategy: PaymentStrategy) -> None:
         life = Life().order(strategy).ask_backer().succeed()
