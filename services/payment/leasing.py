@@ -21,6 +21,7 @@ READ_BACK_FROM_SEND: Final = 3  # Twice under the same key, then look first.
 LOOK_SECONDS: Final = 1.0  # How often leases that ran out and renewals near their end are looked for.
 NEAR: Final = timedelta(hours=12)  # A renewal with less than this left waits no longer behind settlements.
 
+_PLACES: Final = {lane: place for place, lane in enumerate(Lane)}
 _COLUMNS: Final = ", ".join(f"operation.{column.name}" for column in OPERATIONS.columns)
 
 # Queue by queue, each by its index and no further than needed. A kind that is stopped has no queue, so that what waits
@@ -118,7 +119,7 @@ class Leasing:
     _looked_at: float = field(default=float("-inf"))
 
     async def lease(self, limit: int) -> list[Leased]:
-        """What is due, first things first, as far as the budget goes."""
+        """What is due, first things first, as far as the budget goes. An update returns its rows in any order."""
         token, since, lasts = uuid4(), self.clock.monotonic(), timedelta(seconds=self.seconds)
         async with self.pool.acquire() as connection:
             now = await self.clock.now(connection)
@@ -131,7 +132,7 @@ class Leasing:
             else:
                 self.short = False
                 rows = await connection.fetch(_LEASE_DUE, *_queues(), now, limit, limit, token, lasts)
-        leased = [OPERATIONS.load(row) for row in rows]
+        leased = sorted((OPERATIONS.load(row) for row in rows), key=_urgency)
         return [Leased(row, token, now, since + self.seconds, _ticket(row)) for row in leased]
 
     async def _within_budget(
@@ -152,6 +153,10 @@ def _queues() -> tuple[list[str], list[str]]:
     """Lanes and kinds of all queues, first things first. Kinds of one lane take turns by chance."""
     queues = [(lane.value, kind.value) for lane in Lane for kind in random.sample(list(Kind), len(Kind))]
     return [lane for lane, _ in queues], [kind for _, kind in queues]
+
+
+def _urgency(row: OperationRow) -> tuple[int, datetime, UUID]:
+    return _PLACES[row.lane], row.due_at, row.operation_id
 
 
 def _wish(row: Record) -> Wish:
