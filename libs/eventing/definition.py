@@ -93,13 +93,14 @@ class Definition:
                 found[event.type] = (*found.get(event.type, ()), handler)
         return found
 
-    def work(self, names: Mapping[str, str] | None = None) -> Work:
+    def work(self, names: Mapping[str, str] | None = None, version_floor: int = 0) -> Work:
         return Work(
             source=self.source,
             models=self.models,
             order=self.order,
             projectors=self.projectors,
             names=names,
+            version_floor=version_floor,
         )
 
     def projection_needs(self, recorded: Recorded) -> Iterator[Need]:

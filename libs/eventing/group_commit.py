@@ -128,10 +128,12 @@ class GroupCommit:
         metrics: Metrics | None = None,
         *,
         gather_seconds: float = 0.0,
+        version_floor: int = 0,
     ) -> None:
         self._pool = pool
         self._definition = definition
         self._gather_seconds = gather_seconds
+        self._version_floor = version_floor
         self._clock = clock or DatabaseClock()
         self._after_commit = tuple(after_commit)
         self._metrics = metrics or Metrics()
@@ -222,7 +224,7 @@ class GroupCommit:
 
     async def _commit(self, group: list[Member]) -> None:
         """Run a group until it is committed; what one member is to blame for is that member's alone."""
-        attempt = _Attempt(self._definition, self._clock, group)
+        attempt = _Attempt(self._definition, self._clock, group, self._version_floor)
         started = time.monotonic()
         races = faults = 0
         while attempt.members:
@@ -264,8 +266,9 @@ class _UnwrittenError(Exception):
 class _Attempt:
     """One group on its way to a commit: who is still in it, what it needs, and who was found to be poison."""
 
-    def __init__(self, definition: Definition, clock: DatabaseClock, members: list[Member]) -> None:
+    def __init__(self, definition: Definition, clock: DatabaseClock, members: list[Member], version_floor: int) -> None:
         self.members = members
+        self._version_floor = version_floor
         self._definition = definition
         self._clock = clock
         self._poison: dict[Member, BaseException] = {}
@@ -316,7 +319,7 @@ class _Attempt:
         for member, error in self._poison.items():
             await park(connection, member.envelope, error)
         fresh = [m for m in self.members if m.envelope is None or taken.get(m) is Taken.NEW]
-        work = self._definition.work()
+        work = self._definition.work(version_floor=self._version_floor)
         await work.load(connection, self._wanted(fresh))
         handlers = [(m.handler, m.message) for m in fresh if m.handler is not None]
         if handlers:  # projections know no clock

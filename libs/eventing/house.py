@@ -21,6 +21,7 @@ from eventing.http import build_app
 from eventing.metrics import Metrics
 from eventing.rebuild import rebuild
 from eventing.republish import republish
+from eventing.restored import note_restore
 from eventing.runtime import Job, Runtime, running
 from eventing.service import CommandError, Commands, Republish, S, build_cli, collect_less
 from eventing.telemetry import Tracing, new_registry
@@ -76,7 +77,9 @@ class House(Generic[S]):
 
     def cli(self, settings: type[S]) -> typer.Typer:
         """The command line of the service's console script."""
-        commands = Commands(self.migrations, _declare, self._rebuild, self._republish, _Parked(self.definition))
+        commands = Commands(
+            self.migrations, _declare, self._rebuild, self._republish, _restored, _Parked(self.definition)
+        )
         return build_cli(settings.service, settings, self.build, commands)
 
     async def _rebuild(self, settings: S, name: str | None) -> None:
@@ -110,6 +113,11 @@ def _admin_url(settings: S) -> str:
 
 async def _declare(settings: S) -> None:
     await topology.declare(_admin_url(settings))
+
+
+async def _restored(settings: S) -> int:
+    async with await connect_pool(settings.database_url.get_secret_value(), "restored") as pool:
+        return await note_restore(pool)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from eventing.faults import Fault, fault_of
 from eventing.group_commit import GroupCommit
 from eventing.metrics import Metrics
 from eventing.relay import Relay
+from eventing.restored import version_floor
 from eventing.settings import ServiceSettings
 from eventing.work import Work
 
@@ -81,10 +82,12 @@ async def running(
     clock = clock or DatabaseClock()
     metrics = metrics or Metrics()
     pool = await _connect(settings, definition.source)
+    floor = await version_floor(pool)
     broker_url = settings.broker_url.get_secret_value()
     relay = Relay(pool, definition.source, broker_url, metrics=metrics)
     listeners = (lambda _work: relay.wake(), *after_commit)
-    commit = GroupCommit(pool, definition, clock, listeners, metrics, gather_seconds=definition.gather_seconds)
+    gather = definition.gather_seconds
+    commit = GroupCommit(pool, definition, clock, listeners, metrics, gather_seconds=gather, version_floor=floor)
     consumer = Consumer(pool, commit, definition.source, broker_url, metrics)
     committing = asyncio.create_task(commit.run(), name="group commit")
     relaying = asyncio.create_task(relay.run(), name="relay")

@@ -73,6 +73,7 @@ class Commands(Generic[S]):
     after_migrate: Callable[[S], Awaitable[None]]
     rebuild: Callable[[S, str | None], Awaitable[None]]
     republish: Callable[[S, Republish], Awaitable[int]]
+    restored: Callable[[S], Awaitable[int]]
     parked: Parked[S]
 
 
@@ -144,6 +145,19 @@ def _add_history(cli: typer.Typer, run: Run[S], commands: Commands[S]) -> None:
 
         async def command(loaded: S) -> str:
             return f"{await commands.republish(loaded, wanted)} events published"
+
+        run(command)
+
+    @cli.command()
+    def restored() -> None:
+        """Say that the database was brought back to an earlier moment; before the service starts on it."""
+
+        async def command(loaded: S) -> str:
+            floor = await commands.restored(loaded)
+            return (
+                f"Streams go on above version {floor}, so that what is said from now on is new to everybody.\n"
+                "Start the service, then let the others republish what they have said since that moment."
+            )
 
         run(command)
 

@@ -137,7 +137,10 @@ class Write(NamedTuple):
 
 
 class Work:
-    """One group's working set. `names` maps tables to other names: a rebuild writes to fresh ones."""
+    """One group's working set. `names` maps tables to other names: a rebuild writes to fresh ones.
+
+    `version_floor`: new events bear versions above it (`restored.py`).
+    """
 
     now: datetime  # the database clock, read once after the locks
     context: Context
@@ -151,8 +154,10 @@ class Work:
         order: tuple[Table[Any] | Counters[Any], ...],
         projectors: Mapping[str, tuple[Projector, ...]],
         names: Mapping[str, str] | None = None,
+        version_floor: int = 0,
     ) -> None:
         self._source = source
+        self._version_floor = version_floor
         self._models = models
         self._order = order
         self._projectors = projectors
@@ -219,7 +224,7 @@ class Work:
         """Record events of the service's own and fold them into its projections."""
         for event in events:
             before = self.stream(fold, stream_id)
-            version = before.version + 1
+            version = max(before.version, self._version_floor) + 1
             recorded = Recorded(event, new_id(), self._source, stream_id, version, self.now)
             self._events.append(NewEvent(recorded, _storable(event.model_dump_json()), self._meta()))
             cell = self._streams[stream_id]

@@ -14,6 +14,7 @@ from eventing.clock import DatabaseClock
 from eventing.database import Pool
 from eventing.group_commit import GroupCommit
 from eventing.house import House, Rooms
+from eventing.restored import version_floor
 from eventing.runtime import Job, Runtime
 from tests.simulation.faults import Crash, Fate
 from tests.simulation.loop import OWNER, VirtualLoop
@@ -77,13 +78,18 @@ class Process:
             opened: AbstractAsyncContextManager[Rooms] = self.house.open_rooms(settings)
             self.rooms = await opened.__aenter__()  # never left: a process that dies closes nothing
             pool = cast("Pool", _Pool(self))
-            commit = GroupCommit(pool, self.house.definition, self.clock, self.rooms.after_commit)
+            listeners, floor = self.rooms.after_commit, await self._version_floor()
+            commit = GroupCommit(pool, self.house.definition, self.clock, listeners, version_floor=floor)
             self.core = Core(pool, commit, self.clock, CollectorRegistry())
             asyncio.create_task(commit.run())  # noqa: RUF006 - the loop keeps it in `tasks`
             for job in self.rooms.jobs(cast("Runtime", self.core)):
                 asyncio.create_task(self._repeat(job))  # noqa: RUF006 - the same
         finally:
             OWNER.reset(token)
+
+    async def _version_floor(self) -> int:
+        async with self.database.turn:
+            return await real(version_floor(cast("Pool", self.database.connection)))
 
     async def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Something asked of this process.

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -9,8 +10,12 @@ from contracts.campaign import FundingModel, PaymentStrategy
 from tests.simulation.conftest import RUNS_DEFAULT
 from tests.simulation.faults import CALM, Crash
 from tests.simulation.runs import Ground, Run, run
-from tests.simulation.scenario import GOOD_CARD, HOUR, Act, Backer, Plan, Wish
+from tests.simulation.scenario import GOOD_CARD, HOUR, Act, Backer, Plan, Wish, plan_of
+from tests.simulation.world import World
 
+LOST_SECONDS = 600.0
+REPAIR_SECONDS = 120.0  # Until the service is up again and has been told everything: the keys still live.
+RESTORES_AT_DEFAULT = 4  # Of each kind.
 STEPS_AT_DEFAULT = 8  # Of the hundreds there are; `make simulate` takes ten times as many.
 PAST_THE_LEASE_SECONDS = 70.0
 PAST_THE_KEY_SECONDS = 30 * HOUR
@@ -35,10 +40,14 @@ def _plan(model: FundingModel = FundingModel.ALL_OR_NOTHING) -> Plan:
     )
 
 
+def _more(usual: int) -> int:
+    """As many times more as there are more runs than usual."""
+    return max(1, usual * int(os.environ.get("SIMULATION_RUNS", RUNS_DEFAULT)) // RUNS_DEFAULT)
+
+
 def _spread(count: int, offset: int) -> Iterable[int]:
     """Some of the numbers from 1 to `count`, evenly, others for each `offset`; all of them when asked for enough."""
-    taken = STEPS_AT_DEFAULT * int(os.environ.get("SIMULATION_RUNS", RUNS_DEFAULT)) // RUNS_DEFAULT
-    stride = max(1, count // max(1, taken))
+    stride = max(1, count // _more(STEPS_AT_DEFAULT))
     return range(1 + offset % stride, count + 1, stride)
 
 
@@ -57,3 +66,21 @@ def test_two_workers_on_one_operation(ground: Ground, model: FundingModel, secon
     pauses = run(ground, 2, Run(CALM, _plan(model))).pauses
     for pause in _spread(pauses, int(seconds)):
         run(ground, 2, Run(CALM, _plan(model), freeze_at=(pause, seconds)))
+
+
+@pytest.mark.parametrize("number", range(1, 1 + _more(RESTORES_AT_DEFAULT)))
+@pytest.mark.parametrize("settling", [False, True])
+def test_a_database_restored_to_ten_minutes_ago(ground: Ground, number: int, settling: bool) -> None:
+    """Payment forgets what it was told and did; others tell it again, and it tells them anew (DOMAIN Y2)."""
+    plan = plan_of(number)
+    saved_at = plan.deadline + 1 if settling else 3.0
+    back_at = saved_at + LOST_SECONDS
+    plan = replace(plan, scenes=tuple(sorted((*plan.scenes, (back_at - 1, REPAIR_SECONDS)))))
+
+    async def lose(world: World) -> None:
+        await world.until(saved_at)
+        await world.save("payment")
+        await world.until(back_at)
+        await world.restore("payment")
+
+    run(ground, number, Run(plan=plan, interlude=lose))

@@ -20,6 +20,7 @@ from contracts.event import Event
 from eventing.clock import DatabaseClock
 from eventing.database import Connection
 from eventing.house import House
+from eventing.restored import FLOOR_SINCE
 from eventing.settings import ServiceSettings
 from payment import webhooks
 from payment.app import HOUSE as PAYMENT
@@ -295,6 +296,8 @@ class World:
         statements += [
             f"INSERT INTO {name}.{table} OVERRIDING SYSTEM VALUE TABLE {SAVED}.{table}" for table in self.tables[name]
         ]
+        floor = int((self.clock.time - FLOOR_SINCE).total_seconds())  # as `<service> restored` does, by this clock
+        statements.append(f"INSERT INTO {name}.restored (version_floor) VALUES ({floor})")
         await self._as_superuser(*statements)
         self.broker.positions[name] = self._saved_at
         self.broker.publish_again(name)

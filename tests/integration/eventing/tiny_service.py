@@ -68,6 +68,10 @@ async def republish(_settings: Settings, wanted: Republish) -> int:
     return len(wanted.types)
 
 
+async def restored(_settings: Settings) -> int:
+    return 1_000
+
+
 class Parked:
     async def list(self, _settings: Settings) -> Sequence[object]:
         return ["row 1", "row 2"]
@@ -86,7 +90,7 @@ cli = build_cli(
     "tiny",
     Settings,
     build,
-    Commands(Path(__file__).parent / "migrations", declare, rebuild, republish, Parked()),
+    Commands(Path(__file__).parent / "migrations", declare, rebuild, republish, restored, Parked()),
 )
 
 if __name__ == "__main__":
