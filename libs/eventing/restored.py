@@ -5,7 +5,7 @@ the same versions to other facts, which they would rightly refuse as a second hi
 version that it can have given.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from eventing.database import Pool
@@ -26,6 +26,11 @@ async def note_restore(pool: Pool) -> int:
     """Before the service starts on a restored database. Returns the version above which its streams go on."""
     floor: int = await pool.fetchval(_NOTE, FLOOR_SINCE)
     return floor
+
+
+def restored_at(floor: int) -> datetime | None:
+    """When the database was brought back, by its version floor; None: never."""
+    return FLOOR_SINCE + timedelta(seconds=floor) if floor else None
 
 
 async def version_floor(pool: Pool) -> int:

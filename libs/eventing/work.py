@@ -143,6 +143,7 @@ class Work:
     """
 
     now: datetime  # the database clock, read once after the locks
+    version_floor: int
     context: Context
     read: Any = None  # what the handler's own query found, for a handler that has one
 
@@ -157,7 +158,7 @@ class Work:
         version_floor: int = 0,
     ) -> None:
         self._source = source
-        self._version_floor = version_floor
+        self.version_floor = version_floor
         self._models = models
         self._order = order
         self._projectors = projectors
@@ -224,7 +225,7 @@ class Work:
         """Record events of the service's own and fold them into its projections."""
         for event in events:
             before = self.stream(fold, stream_id)
-            version = max(before.version, self._version_floor) + 1
+            version = max(before.version, self.version_floor) + 1
             recorded = Recorded(event, new_id(), self._source, stream_id, version, self.now)
             self._events.append(NewEvent(recorded, _storable(event.model_dump_json()), self._meta()))
             cell = self._streams[stream_id]

@@ -1,5 +1,6 @@
 """What stands in a payment's stream beside the facts: the wishes as they came in, and the steps taken (DOMAIN Y1)."""
 
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -40,6 +41,7 @@ class PaymentOrdered(_Private, type="payment.PaymentOrdered.v1"):
     payment_method: str
     strategy: PaymentStrategy
     backer_id: PersonId | None = None
+    placed_at: datetime | None = None
 
 
 class CaptureOrdered(_Private, type="payment.CaptureOrdered.v1"):
@@ -104,6 +106,7 @@ class ChangeOrdered(_Private, type="payment.ChangeOrdered.v1"):
     change_id: ChangeId
     amount: Money
     payment_method: str
+    wished_at: datetime | None = None
 
 
 class ChangeEnded(_Private, type="payment.ChangeEnded.v1"):

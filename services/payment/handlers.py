@@ -128,6 +128,7 @@ def on_placed(work: Work, recorded: Recorded) -> None:
         campaign_id=event.campaign_id,
         amount=event.amount,
         payment_method=event.payment_method,
+        placed_at=recorded.time,
         strategy=event.strategy,
         backer_id=event.backer_id,
     )
@@ -150,6 +151,7 @@ def on_change_requested(work: Work, recorded: Recorded) -> None:
         change_id=event.change_id,
         amount=event.new_amount,
         payment_method=event.payment_method,
+        wished_at=recorded.time,
     )
     steps.wish(work, event.pledge_id, domain.order_change(steps.payment_of(work, event.pledge_id), ordered))
 

@@ -1,11 +1,12 @@
 """The way of every wish about a pledge: recorded, what is not wanted any more skipped, the next step written down."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from contracts.campaign import PaymentStrategy
 from contracts.event import Event
+from eventing.restored import restored_at
 from eventing.work import Fold, Need, Work
 from payment import cases, domain, domain_fold, handlers_renewal, tables
 from payment.budget import Lane, lane_of
@@ -84,6 +85,7 @@ def _write_down(work: Work, step: StepStarted, delay_seconds: float) -> None:
     payment = payment_of(work, step.pledge_id)
     ordered, payer = payment.order, work.get(PAYERS, step.pledge_id)
     assert ordered is not None, "a step follows from an order"
+    forgotten_at = _forgotten_at(work, payment, step)
     row = OperationRow(
         operation_id=tables.operation_id_of(step.pledge_id, step.kind, step.attempt),
         subject_id=step.pledge_id,
@@ -102,8 +104,22 @@ def _write_down(work: Work, step: StepStarted, delay_seconds: float) -> None:
         purpose=str(step.refund_id or RELEASE) if step.kind is Kind.REFUND else "",
         lane=_lane(payment, step),
         act_by=payment.hold.capture_before if payment.hold else None,
+        sends=1 if forgotten_at else 0,
+        first_sent_at=forgotten_at,
     )
     work.insert(OPERATIONS, row)
+
+
+def _forgotten_at(work: Work, payment: Payment, step: StepStarted) -> datetime | None:
+    """From when on a first hold or charge may have been sent by a database that has forgotten it since.
+
+    Then it is as if it had been sent, though the operation is younger than that: it is looked for first.
+    """
+    back_at = restored_at(work.version_floor)
+    if back_at is None or step.kind not in CREATIONS or step.hold_id:
+        return None
+    wished_at = domain.wished_at(payment, step)
+    return wished_at if wished_at is not None and wished_at < back_at else None
 
 
 def _lane(payment: Payment, step: StepStarted) -> Lane:

@@ -103,6 +103,11 @@ class Leased:
     ticket: Ticket
 
     @property
+    def forgotten(self) -> bool:
+        """It may have been sent before the database was restored, which has forgotten it."""
+        return self.row.first_sent_at is not None and self.row.first_sent_at < self.row.created_at
+
+    @property
     def age(self) -> timedelta:
         return self.now - (self.row.first_sent_at or self.now)
 

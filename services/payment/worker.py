@@ -165,8 +165,8 @@ class Worker:
     async def _ask(self, leased: Leased) -> Outcome:
         """Read back where that is due, else send, unless the lease is nearly over or the key too old."""
         row = leased.row
-        if row.kind is Kind.FOLLOW:
-            return await operations.find(self.provider, row)
+        if row.kind is Kind.FOLLOW or leased.forgotten:
+            return await self._look(leased)
         if row.reference is not None or row.sends >= READ_BACK_FROM_SEND or leased.age > SEND_UNTIL:
             found = await operations.find(self.provider, row)
             if not isinstance(found, NoEffect) or row.kind not in _CREATIONS or leased.age > KEY_LIFE:
@@ -181,6 +181,21 @@ class Worker:
         if self.clock.monotonic() > leased.until - MARGIN_TIMEOUTS * self.timeout_seconds:
             return Unknown("the lease is nearly over")
         return await operations.send(self.provider, row, self.destination)
+
+    async def _look(self, leased: Leased) -> Outcome:
+        """Look only: at what waits for the backer, or for what may have been sent before the database was restored.
+
+        What is not there never was: a request that was under way then has arrived long before the service is back.
+        """
+        row = leased.row
+        if row.kind in CREATIONS and row.customer is None and row.reference is None:
+            if leased.age > SEND_UNTIL:
+                return Unknown("it may have been sent before the database was restored")
+            customer = await self._customer(leased)  # the same as before: its key lives
+            if not isinstance(customer, str):
+                return customer
+            row = replace(row, customer=customer)
+        return await operations.find(self.provider, row)
 
     async def _customer(self, leased: Leased) -> str | Undecided:
         """The provider's customer of the pledge, kept before anything is asked of it (DOMAIN Y2)."""

@@ -77,11 +77,11 @@ class Broker:
                 if self.fate.happens(self.fate.rates.doubled):
                     self._send(queue, message)
 
-    def publish_again(self, service: str) -> None:
-        """All that ever was, to one service, as an operator does for one that has lost its last minutes."""
-        for message in self.published:
-            if type(message[1]) in SUBSCRIPTIONS[service]:
-                self.queues[service].put(message)
+    async def publish_again(self, service: str) -> None:
+        """All that ever was, in its order, to one service: as an operator does for one that has lost its last minutes."""
+        again = [message for message in self.published if type(message[1]) in SUBSCRIPTIONS[service]]
+        for start in range(0, len(again), BATCH_MAX):
+            await self._deliver(self.queues[service], again[start : start + BATCH_MAX])
 
     def _send(self, queue: Queue, message: Message) -> None:
         if self.fate.happens(self.fate.rates.withheld):

@@ -300,7 +300,7 @@ class World:
         statements.append(f"INSERT INTO {name}.restored (version_floor) VALUES ({floor})")
         await self._as_superuser(*statements)
         self.broker.positions[name] = self._saved_at
-        self.broker.publish_again(name)
+        await self.broker.publish_again(name)
 
     async def _as_superuser(self, *statements: str) -> None:
         async with self.admin.turn:
