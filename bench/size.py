@@ -1,19 +1,28 @@
 """Row `size`: a cancellation in a campaign of 200 000 pledges, beside one in a campaign of 200, in the same run.
 
-The note has the same for the creator's list of backers and for the backer's own list.
+The note has the same for the public page, for the creator's list of backers and for the backer's own list.
 """
 
 import asyncio
 import statistics
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
+from uuid import UUID
 
+import httpx
+
+from bench.facts import NOON, pledges
 from bench.intake import launched
 from bench.load import Call, run
+from bench.page import Read
+from bench.page import launched as launched_page
 from bench.row import Figure, Ground, Row
 from bench.services import Service, running_service
+from campaign.app import HOUSE as CAMPAIGN
 from contracts.campaign import CampaignLaunched
 from contracts.envelope import Envelope
+from contracts.event import Event
 from contracts.ids import PersonId, PledgeId, new_id
 from contracts.money import Money
 from deploy.local.issuer import Role
@@ -55,7 +64,7 @@ async def fill(ground: Ground, campaigns: Sequence[tuple[CampaignLaunched, int]]
         commit = GroupCommit(pool, HOUSE.definition, DatabaseClock())
         running = asyncio.create_task(commit.run())
         for campaign, count in campaigns:
-            await commit.take_in([(_envelope(campaign), campaign)])
+            await commit.take_in([(_envelope(campaign, 1, campaign.launched_at), campaign)])
             commands: list[PlacePledge] = []
             for start in range(0, count, GROUP_MEMBERS_MAX):
                 commands = [_placing(campaign) for _ in range(min(GROUP_MEMBERS_MAX, count - start))]
@@ -67,15 +76,44 @@ async def fill(ground: Ground, campaigns: Sequence[tuple[CampaignLaunched, int]]
     return placed
 
 
-def _envelope(campaign: CampaignLaunched) -> Envelope:
+async def _back(ground: Ground, path: str, count: int) -> None:
+    """Pledges of a campaign as the campaign service hears of them."""
+    told: list[tuple[Envelope, Event]] = []
+    for pair in pledges(UUID(path.rpartition("/")[2]), count):
+        told += [(_envelope(event, version, NOON), event) for version, event in enumerate(pair, 1)]
+    async with await connect_pool(ground.provisioned.database_urls["campaign"], "bench") as pool:
+        commit = GroupCommit(pool, CAMPAIGN.definition, DatabaseClock())
+        running = asyncio.create_task(commit.run())
+        for start in range(0, len(told), GROUP_MEMBERS_MAX):
+            await commit.take_in(told[start : start + GROUP_MEMBERS_MAX])
+        commit.stop()
+        await running
+        await pool.execute("ANALYZE")
+
+
+async def pages(ground: Ground) -> tuple[float, float]:
+    """Median milliseconds of the public page of either campaign."""
+    async with running_service(ground, "campaign") as service:
+        [base] = service.bases
+        paths = [await launched_page(base, service.issuer) for _ in range(2)]
+        for path, count in zip(paths, (LARGE, SMALL), strict=True):
+            await _back(ground, path, count)
+        async with httpx.AsyncClient(base_url=base) as http:
+            shown = [(await http.get(path)).json()["backers"] for path in paths]
+        assert shown == [LARGE, SMALL], shown
+        large, small = ([Read("GET", path, "", "")] * CALLS for path in paths)
+        return await _both(service, large, small)
+
+
+def _envelope(event: Event, version: int, time: datetime) -> Envelope:
     return Envelope(
         id=new_id(),
-        source=campaign.source,
-        type=campaign.type,
-        subject=campaign.subject,
-        version=1,
-        time=campaign.launched_at,
-        data=campaign.model_dump(mode="json"),
+        source=event.source,
+        type=event.type,
+        subject=event.subject,
+        version=version,
+        time=time,
+        data=event.model_dump(mode="json"),
     )
 
 
@@ -102,7 +140,9 @@ async def measure(ground: Ground) -> Figure:
         mine = [_reads(service, "/me/pledges", commands[-1].backer_id, "backer") for commands in placed]
         cancels = [[_cancel(service, one) for one in commands[-CALLS:]] for commands in placed]
         backers, own, cancel = [await _both(service, *both) for both in (lists, mine, cancels)]
-    note = f"backers {backers[0]:.1f} beside {backers[1]:.1f} ms, own list {own[0]:.1f} beside {own[1]:.1f} ms"
+    page = await pages(ground)
+    both = (("page", page), ("backers", backers), ("own list", own))
+    note = ", ".join(f"{name} {large:.1f} beside {small:.1f} ms" for name, (large, small) in both)
     return Figure(*cancel, note=note)
 
 

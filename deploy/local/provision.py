@@ -145,8 +145,7 @@ async def provision(backing: Backing, namespace: str) -> Provisioned:
     Raises:
         asyncpg.PostgresError, httpx.HTTPError: a server refused.
     """
-    await provision_database(backing, namespace)
-    await provision_broker(backing, namespace)
+    await asyncio.gather(provision_database(backing, namespace), provision_broker(backing, namespace))
     return provisioned(backing, namespace)
 
 
@@ -163,8 +162,7 @@ def provisioned(backing: Backing, namespace: str) -> Provisioned:
 
 async def drop(backing: Backing, namespace: str) -> None:
     """Remove the namespace with everything in it; open connections are cut. Nothing happens if there is none."""
-    await drop_broker(backing, namespace)
-    await drop_database(backing, namespace)
+    await asyncio.gather(drop_broker(backing, namespace), drop_database(backing, namespace))
 
 
 async def drop_broker(backing: Backing, namespace: str) -> None:

@@ -17,7 +17,7 @@ from eventing.group_commit import GroupCommit
 from eventing.topology import declare
 from tests.integration.eventing.jar import DEFINITION, SCHEMA, SOURCE
 
-CORE = Path(next(iter(eventing.__path__))) / "migrations" / "0001_event_store.sql"
+CORE = Path(next(iter(eventing.__path__))) / "migrations"
 
 
 @dataclass
@@ -59,7 +59,8 @@ async def _replica(database_url: str, gather_seconds: float) -> AsyncIterator[Ja
 async def ground(provisioned: Provisioned) -> Ground:
     url = provisioned.database_urls[SOURCE]
     async with await connect_pool(url, "schema") as pool:
-        await pool.execute(CORE.read_text())
+        for file in sorted(CORE.glob("*.sql")):
+            await pool.execute(file.read_text())
         await pool.execute(SCHEMA)
     await declare(provisioned.broker_admin_url)
     return Ground(url, provisioned.broker_urls[SOURCE], provisioned.broker_admin_url, provisioned.broker_urls["pledge"])

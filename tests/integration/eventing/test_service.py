@@ -216,6 +216,10 @@ class TestCommands:
         assert "to='analytics'" in out
         assert "2 events published" in out
 
+    async def test_restored_says_from_where_streams_go_on(self) -> None:
+        _, out, _ = await run("restored")
+        assert "above version 1000" in out
+
     @pytest.mark.parametrize(
         ("arguments", "answer"),
         [
