@@ -78,7 +78,7 @@ class Broker:
                     self._send(queue, message)
 
     async def publish_again(self, service: str) -> None:
-        """All that ever was, in its order, to one service: as an operator does for one that has lost its last minutes."""
+        """All that ever was, in order, to one service: as an operator does for one that has lost its last minutes."""
         again = [message for message in self.published if type(message[1]) in SUBSCRIPTIONS[service]]
         for start in range(0, len(again), BATCH_MAX):
             await self._deliver(self.queues[service], again[start : start + BATCH_MAX])
