@@ -6,7 +6,6 @@ come in any order and twice, before or after the facts they are about. What an a
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -281,15 +280,6 @@ def card_of(p: Payment, step: StepStarted) -> str:
         assert change is not None
         return change.payment_method
     return p.payment_method
-
-
-def wished_at(p: Payment, step: StepStarted) -> datetime | None:
-    """When that was asked for which a step takes a hold or money for; None: nobody has said."""
-    assert p.order is not None
-    if step.change_id is None:
-        return p.order.placed_at
-    change = p.changes[step.change_id].ordered
-    return change.wished_at if change else None
 
 
 def _money(ordered: PaymentOrdered, minor: int) -> Money:

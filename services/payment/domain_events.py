@@ -106,7 +106,6 @@ class ChangeOrdered(_Private, type="payment.ChangeOrdered.v1"):
     change_id: ChangeId
     amount: Money
     payment_method: str
-    wished_at: datetime | None = None
 
 
 class ChangeEnded(_Private, type="payment.ChangeEnded.v1"):

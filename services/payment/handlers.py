@@ -151,7 +151,6 @@ def on_change_requested(work: Work, recorded: Recorded) -> None:
         change_id=event.change_id,
         amount=event.new_amount,
         payment_method=event.payment_method,
-        wished_at=recorded.time,
     )
     steps.wish(work, event.pledge_id, domain.order_change(steps.payment_of(work, event.pledge_id), ordered))
 

@@ -11,7 +11,7 @@ from eventing.work import Fold, Need, Work
 from payment import cases, domain, domain_fold, handlers_renewal, tables
 from payment.budget import Lane, lane_of
 from payment.cases import CaseKind
-from payment.domain_events import Kind, StepStarted, StepStopped
+from payment.domain_events import Kind, PaymentOrdered, StepStarted, StepStopped
 from payment.domain_state import Payment
 from payment.tables import OPERATIONS, PAYERS, RENEWALS, OperationRow, State
 
@@ -85,7 +85,7 @@ def _write_down(work: Work, step: StepStarted, delay_seconds: float) -> None:
     payment = payment_of(work, step.pledge_id)
     ordered, payer = payment.order, work.get(PAYERS, step.pledge_id)
     assert ordered is not None, "a step follows from an order"
-    forgotten_at = _forgotten_at(work, payment, step)
+    forgotten_at = _forgotten_at(work, ordered, step)
     row = OperationRow(
         operation_id=tables.operation_id_of(step.pledge_id, step.kind, step.attempt),
         subject_id=step.pledge_id,
@@ -110,16 +110,16 @@ def _write_down(work: Work, step: StepStarted, delay_seconds: float) -> None:
     work.insert(OPERATIONS, row)
 
 
-def _forgotten_at(work: Work, payment: Payment, step: StepStarted) -> datetime | None:
-    """From when on a first hold or charge may have been sent by a database that has forgotten it since.
+def _forgotten_at(work: Work, ordered: PaymentOrdered, step: StepStarted) -> datetime | None:
+    """From when on what a pledge asks for at first may have been sent by a database that has forgotten it since.
 
-    Then it is as if it had been sent, though the operation is younger than that: it is looked for first.
+    Then it is as if it had been sent, though the operation is younger than that: it is looked for. If it is not there,
+    the next attempt is sent; its key would give the same answer again.
     """
-    back_at = restored_at(work.version_floor)
-    if back_at is None or step.kind not in CREATIONS or step.hold_id:
+    back_at, first = restored_at(work.version_floor), step.attempt == 1 and step.change_id is None
+    if back_at is None or step.kind not in CREATIONS or not first or ordered.placed_at is None:
         return None
-    wished_at = domain.wished_at(payment, step)
-    return wished_at if wished_at is not None and wished_at < back_at else None
+    return ordered.placed_at if ordered.placed_at < back_at else None
 
 
 def _lane(payment: Payment, step: StepStarted) -> Lane:

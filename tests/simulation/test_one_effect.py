@@ -77,6 +77,8 @@ def test_a_database_restored_to_ten_minutes_ago(ground: Ground, number: int, set
     saved_at = plan.deadline + 1 if settling else 3.0
     back_at = saved_at + LOST_SECONDS
     cancels = tuple(replace(one, wishes=tuple(w for w in one.wishes if w.act is Act.CANCEL)) for one in plan.backers)
+    if not settling:  # and one of whom payment has just heard, or will in a moment
+        cancels = (replace(cancels[0], at=back_at - 0.5, wishes=()), *cancels[1:])
     plan = replace(plan, backers=cancels, scenes=tuple(sorted((*plan.scenes, (back_at - 1, REPAIR_SECONDS)))))
 
     async def lose(world: World) -> None:
