@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,10 @@ MIGRATIONS = Path(payment.__file__).parent / "migrations"
 CREATE = "/v1/payment_intents"
 CAPTURE = "/v1/payment_intents/*/capture"
 CANCEL = "/v1/payment_intents/*/cancel"
+SENT_LONG_AGO = """
+    UPDATE operation
+       SET created_at = now() - $1::interval, first_sent_at = now() - $1::interval, sends = 1, due_at = now()
+"""
 
 FAULTS: list[dict[str, Any]] = [
     {"kind": "html"},
@@ -298,12 +303,12 @@ async def test_an_operation_older_than_twenty_hours_is_read_back_and_not_sent(
     async with core(provisioned, sandbox) as (inside, platform):
         placed = platform.placed()
         await platform.tell(platform.launched(), placed)
-        await inside.pool.execute("UPDATE operation SET first_sent_at = due_at - interval '21 hours', sends = 1")
+        await inside.pool.execute(SENT_LONG_AGO, timedelta(hours=21))
         async with working(worker(inside, provider)):
             await until(lambda: _sends(platform, at_least=2))
             await until(lambda: _waiting(platform))
         assert await sandbox.line(platform.campaign_id, "authorized") == (0, 0)
-        await inside.pool.execute("UPDATE operation SET first_sent_at = due_at - interval '26 hours', due_at = now()")
+        await inside.pool.execute(SENT_LONG_AGO, timedelta(hours=26))
         async with working(worker(inside, provider)):  # not there after the key's life: proof, so a new attempt
             await platform.until_said(placed.pledge_id, PaymentAuthorized)
         assert await platform.operations(placed.pledge_id) == [("authorize", 1, "done"), ("authorize", 2, "done")]
