@@ -49,7 +49,7 @@ def servers(service_logs: ServiceLogs) -> Iterator[Servers]:
 
     A test that takes one away brings it back; in a coroutine it does so through `asyncio.to_thread`.
     """
-    with backing_servers("test") as started:
+    with backing_servers("test", in_memory=True) as started:
         service_logs.watch(started.run.logs)
         if started.postgres.controllable:  # Ours alone: what is left is from a run that was killed.
             asyncio.run(_drop_leftovers(started))

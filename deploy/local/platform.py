@@ -136,6 +136,7 @@ def start(
     people: People | None = None,
     preferred_ports: Mapping[str, int] | None = None,
     console: Console | None = None,
+    in_memory: bool = False,
 ) -> Iterator[LocalPlatform]:
     """Start everything in order and wait until it is ready.
 
@@ -147,6 +148,7 @@ def start(
         people: whom the API pages offer to act as, with tokens that are good for a day; without any, nobody.
         preferred_ports: by part, used if nobody listens there; all others are free ones.
         console: where progress is shown, if anywhere.
+        in_memory: as for `launched_servers`.
 
     Raises:
         ProcessFailedError: something did not get ready; the message shows the end of its log.
@@ -155,7 +157,7 @@ def start(
     steps = Steps(console)
     with contextlib.ExitStack() as ending:
         with steps("PostgreSQL"):
-            servers = ending.enter_context(launched_servers(name))
+            servers = ending.enter_context(launched_servers(name, in_memory=in_memory))
             ports = ending.enter_context(_chosen_ports(replicas or {}, preferred_ports or {}))
             builder = Builder(servers, settings or {}, ports)
             builder.launch_stand_ins()

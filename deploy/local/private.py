@@ -17,6 +17,10 @@ from pathlib import Path
 
 from deploy.local.processes import READY_SECONDS, Process, ProcessFailedError, Run, inherited_environment
 
+# Where there is a place for data that cannot be kept below the run; MEMORY's files outlive processes, not the machine.
+MEMORY = Path("/dev/shm")  # noqa: S108 - a directory of our own is made in it
+DISK = Path("/var/tmp")  # noqa: S108 - the same
+MEMORY_BYTES_MIN = 4 << 30  # The data of all tests take less than a gigabyte.
 LAUNCHES_MAX = 3  # A port that was free when we looked may be taken when the server asks for it.
 SETUP_SECONDS = 60.0
 # PostgreSQL refuses to run as root; what need not be root should not be.
@@ -118,12 +122,22 @@ class PrivateServer:
 
     controllable = True
 
-    def __init__(self, run: Run, recipe: Recipe, *, pick_ports: Callable[[int], tuple[int, ...]] = free_ports) -> None:
+    def __init__(
+        self,
+        run: Run,
+        recipe: Recipe,
+        *,
+        in_memory: bool = False,
+        pick_ports: Callable[[int], tuple[int, ...]] = free_ports,
+    ) -> None:
         self._run = run
         self._recipe = recipe
         self._pick_ports = pick_ports
         self._user = server_account()
-        self._data = data_directory(run.path, recipe.name, self._user)
+        if in_memory and _is_roomy(MEMORY):
+            self._data = run.keep_until_closed(_outside(run.path, recipe.name, self._user, MEMORY))
+        else:
+            self._data = data_directory(run.path, recipe.name, self._user)
         self._helper: Process | None = None
         self.launch()
 
@@ -211,10 +225,7 @@ def server_account() -> str | None:
 
 
 def data_directory(run: Path, server: str, user: str | None) -> Path:
-    """A server's data: below the run, or in /var/tmp when its account cannot get there (a checkout in /root).
-
-    Such a place outside is noted in the run's directory and used again by the next run.
-    """
+    """A server's data: below the run, or in /var/tmp when its account cannot get there (a checkout in /root)."""
     account = user or pwd.getpwuid(os.geteuid()).pw_name
     inside = run / f"{server}-{account}"
     inside.mkdir(mode=0o700, exist_ok=True)
@@ -222,13 +233,23 @@ def data_directory(run: Path, server: str, user: str | None) -> Path:
     if user is None or _can_enter(inside, user):
         return inside
     inside.rmdir()
-    note = run / f"{server}-{account}.elsewhere"
-    if note.exists() and _is_own(outside := Path(note.read_text()), user):
+    return _outside(run, server, user, DISK)
+
+
+def _outside(run: Path, server: str, user: str | None, parent: Path) -> Path:
+    """A directory in `parent`, noted in the run's and used again by the next run."""
+    account = user or pwd.getpwuid(os.geteuid()).pw_name
+    note = run / f"{server}-{account}-{parent.name}.elsewhere"
+    if note.exists() and _is_own(outside := Path(note.read_text()), account):
         return outside
-    outside = Path(tempfile.mkdtemp(prefix="groundswell-", dir="/var/tmp"))
+    outside = Path(tempfile.mkdtemp(prefix="groundswell-", dir=parent))
     _give(outside, user)
     note.write_text(str(outside))
     return outside
+
+
+def _is_roomy(directory: Path) -> bool:
+    return directory.is_dir() and shutil.disk_usage(directory).free >= MEMORY_BYTES_MIN
 
 
 def _can_enter(path: Path, user: str) -> bool:

@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -199,6 +200,7 @@ class Run:
         for log in self.logs.iterdir():
             log.unlink()
         self._processes: list[Process] = []
+        self._temporary: list[Path] = []
         self._guardian = subprocess.Popen(
             [sys.executable, "-m", "deploy.local.guardian"],
             stdin=subprocess.PIPE,
@@ -223,6 +225,11 @@ class Run:
         self._processes.append(process)
         return process
 
+    def keep_until_closed(self, directory: Path) -> Path:
+        """Have the directory removed when everything has stopped."""
+        self._temporary.append(directory)
+        return directory
+
     def guard(self, name: str, started: Started) -> None:
         self._record(name).write_text(started.to_json())
         self._tell("+", started)
@@ -238,6 +245,8 @@ class Run:
                 process.stop()
         finally:
             self._guardian.communicate()
+        for directory in self._temporary:
+            shutil.rmtree(directory)
 
     def _record(self, name: str) -> Path:
         return self.path / "started" / f"{name}.json"

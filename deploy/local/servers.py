@@ -135,17 +135,17 @@ class Servers:
 
 @contextlib.contextmanager
 def backing_servers(
-    name: str = "run", *, local: Path = LOCAL, environ: Mapping[str, str] = os.environ
+    name: str = "run", *, local: Path = LOCAL, environ: Mapping[str, str] = os.environ, in_memory: bool = False
 ) -> Iterator[Servers]:
     """`launched_servers`, ready to work."""
-    with launched_servers(name, local=local, environ=environ) as servers:
+    with launched_servers(name, local=local, environ=environ, in_memory=in_memory) as servers:
         servers.wait_ready()
         yield servers
 
 
 @contextlib.contextmanager
 def launched_servers(
-    name: str = "run", *, local: Path = LOCAL, environ: Mapping[str, str] = os.environ
+    name: str = "run", *, local: Path = LOCAL, environ: Mapping[str, str] = os.environ, in_memory: bool = False
 ) -> Iterator[Servers]:
     """All servers, for as long as the context lasts; then nothing of ours is left. None is waited for yet.
 
@@ -153,6 +153,8 @@ def launched_servers(
         name: names the directory below `local` that keeps data and logs. Two uses at the same time get two.
         local: `.local` of this checkout; tests use another.
         environ: where addresses are looked for.
+        in_memory: private servers keep their data in memory if there is room, and only for this run. They survive
+            being killed like any others, and make databases and queues many times faster.
 
     Raises:
         MissingProgramsError: something has to be installed by a person.
@@ -166,7 +168,7 @@ def launched_servers(
         run = ending.enter_context(open_run(name, local))
         servers: dict[str, Server] = dict(given)
         for kind in wanted:
-            servers[kind.name] = _container(kind, ending) if in_docker else _private(kind, run)
+            servers[kind.name] = _container(kind, ending) if in_docker else _private(kind, run, in_memory=in_memory)
         yield Servers(servers[POSTGRES.name], servers[RABBITMQ.name], servers[REDIS.name], caddy, run)
 
 
@@ -210,11 +212,11 @@ def _container(kind: Kind, ending: contextlib.ExitStack) -> Server:
     return server
 
 
-def _private(kind: Kind, run: Run) -> Server:
+def _private(kind: Kind, run: Run, *, in_memory: bool) -> Server:
     recipe = kind.find()
     if recipe is None:
         raise MissingProgramsError(_advice({kind.name: kind.package}))
-    return PrivateServer(run, recipe)
+    return PrivateServer(run, recipe, in_memory=in_memory)
 
 
 @dataclass(frozen=True)

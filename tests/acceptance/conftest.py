@@ -20,6 +20,6 @@ def platform(service_logs: ServiceLogs) -> Iterator[LocalPlatform]:
         "GROUNDSWELL_STRIPE_TIMEOUT_SECONDS": "2",
         "GROUNDSWELL_SMTP_TIMEOUT_SECONDS": "2",  # the same for the mails of a killed notifier
     }
-    with start("acceptance", settings=settings) as started:
+    with start("acceptance", settings=settings, in_memory=True) as started:
         service_logs.watch(started.logs)
         yield started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -17,14 +18,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import asyncpg
 import psutil
 import pytest
 import redis
 
+from deploy.local import private
 from deploy.local.clean import clean
 from deploy.local.guardian import Started
 from deploy.local.postgres import find_postgres
-from deploy.local.private import Command, PrivateServer, Recipe, Site, free_ports, reserved_ports
+from deploy.local.private import MEMORY, Command, PrivateServer, Recipe, Site, free_ports, reserved_ports
 from deploy.local.processes import REPOSITORY, ProcessFailedError, Run, open_run
 from deploy.local.redis_server import find_redis
 from deploy.local.servers import (
@@ -82,6 +85,29 @@ def remembered(server: PrivateServer) -> bytes | None:
 def remember(server: PrivateServer, value: str) -> None:
     with redis.Redis.from_url(server.urls[0]) as client:
         client.set("key", value)
+
+
+async def _execute(server: PrivateServer, statement: str) -> None:
+    connection = await asyncpg.connect(server.urls[0])
+    await connection.execute(statement)
+    await connection.close()
+
+
+class TestInMemory:
+    def test_data_outlive_the_server_and_not_the_run(self, local: Path) -> None:
+        with open_run("test", local) as run:
+            server = PrivateServer(run, recipe(find_postgres), in_memory=True)
+            server.wait_ready()
+            assert server.site.data.parent == MEMORY
+            asyncio.run(_execute(server, "CREATE TABLE kept (it int)"))
+            server.kill()
+            server.start()
+            asyncio.run(_execute(server, "TABLE kept"))
+        assert not server.site.data.exists()
+
+    def test_without_room_they_are_on_disk(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(private, "MEMORY_BYTES_MIN", 1 << 60)
+        assert PrivateServer(run, recipe(find_redis), in_memory=True).site.data.parent != MEMORY
 
 
 class TestStart:
