@@ -65,6 +65,7 @@ class PledgeAtRisk(PledgeFact, type="pledge.PledgeAtRisk.v1"):
 
     reason: str = Field(description="The provider's decline code, or `hold_lost`")
     lost: bool = Field(default=False, description="The hold is gone: the pledge does not count as collectable")
+    hard: bool = Field(default=False, description="Only another card helps: this one is not tried again")
 
 
 class PledgeDeclined(PledgeFact, type="pledge.PledgeDeclined.v1"):

@@ -117,6 +117,7 @@ class Facts(BaseModel):
     recovered: Money | None = None
     payout_kind: PayoutKind = PayoutKind.MAIN
     lost: bool = False  # of a pledge at risk: nothing is held any more
+    hard: bool = False  # of a pledge at risk: only another card helps
     partly: bool = False  # of a refund
     of_change: bool = False  # the bank wants the backer for a change
     won: bool = False  # of a dispute that is decided

@@ -56,7 +56,8 @@ def _passing(fact: PledgeFact, event_id: UUID, now: datetime, before: Backing | 
             facts = Facts(of_change=fact.change_id is not None)
             return _to_backer(Kind.ACTION_REQUIRED, fact, fact.change_id or fact.pledge_id, facts, now)
         case PledgeAtRisk():
-            return _to_backer(Kind.PLEDGE_AT_RISK, fact, event_id, Facts(reason=fact.reason, lost=fact.lost), now)
+            facts = Facts(reason=fact.reason, lost=fact.lost, hard=fact.hard)
+            return _to_backer(Kind.PLEDGE_AT_RISK, fact, event_id, facts, now)
         case PledgeHoldRenewed() | PledgeChanged() if before is not None and before.standing is Standing.AT_RISK:
             return _to_backer(Kind.PLEDGE_RECOVERED, fact, event_id, Facts(), now)
         case _:

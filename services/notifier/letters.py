@@ -121,6 +121,7 @@ def _said(facts: Facts, locale: Locale) -> dict[str, Any]:
         "recovered": _money(facts.recovered, locale),
         "payout_kind": facts.payout_kind.value,
         "lost": facts.lost,
+        "hard": facts.hard,
         "partly": facts.partly,
         "of_change": facts.of_change,
         "won": facts.won,

@@ -203,7 +203,8 @@ def _add_commands(routes: APIRouter, runtime: Runtime) -> None:
         """Nothing but the case changes: no money is moved to mend a difference (DOMAIN Y6).
 
         With `resume` a payment that stopped takes its step again: a capture, a release, or a look at the payment, which
-        the provider does at most once. Anything else is refused, because it could happen twice.
+        the provider does at most once. A payout that stopped goes on as the same transfer, looked for first. Anything
+        else is refused, because it could happen twice.
         """
         command = ResolveCase(case_id, sender.person_id, body.text, resume=body.resume)
         return dict(await runtime.commit.execute(command, idempotency=sender.idempotency(body)))

@@ -125,7 +125,7 @@ def add_routes(routes: APIRouter, runtime: Runtime) -> None:
         await check(campaign_id, principal)
         async with runtime.pool.acquire() as connection:
             now = await runtime.clock.now(connection)
-            moment = min(at, now) if at else now
+            moment = max(_EPOCH, min(at, now)) if at else now  # the first years have no time in UTC
             balances = await queries_ledger.balances_at(connection, campaign_id, moment)
         accounts = tuple(Amount.of(account, minor, currency) for currency, account, minor in balances)
         return Ledger(campaign_id=campaign_id, at=moment, accounts=accounts)

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 import typer
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
 
 from eventing.database import Pool, connect_pool
 from eventing.refusal import Refusal
@@ -15,7 +16,7 @@ from eventing.runtime import running
 from eventing.service import CommandError, Run, runner
 from eventing.settings import ServiceSettings
 from payment import queries_cases
-from payment.api_cases import LIST_MAX, CaseOut, WholeCase, shown, shown_whole
+from payment.api_cases import LIST_MAX, CaseOut, CommentBody, ResolveBody, WholeCase, shown, shown_whole
 from payment.cases import CaseKind, CaseState
 from payment.handlers import DEFINITION
 from payment.handlers_cases import CommentCase, ResolveCase
@@ -94,19 +95,38 @@ def _add_reads(cases: typer.Typer, run: Run[S]) -> None:
 
 def _add_writes(cases: typer.Typer, run: Run[S]) -> None:
     @cases.command()
-    def comment(case_id: UUID, text: str, by: Annotated[UUID, BY]) -> None:
+    def comment(case_id: UUID, text: str, by: Annotated[UUID, BY], as_json: AsJson = False) -> None:
         """Say something about a case. No names, addresses or card data."""
-        run(lambda loaded: _execute(loaded, CommentCase(case_id, by, text), "said"))
+
+        async def command(loaded: S) -> str:
+            said = CommentCase(case_id, by, _checked(CommentBody, text))
+            return await _execute(loaded, said, "said", as_json=as_json)
+
+        run(command)
 
     @cases.command()
     def resolve(
         case_id: UUID,
         by: Annotated[UUID, BY],
         text: Annotated[str, typer.Option(help="Why; kept as a comment")] = "",
-        resume: Annotated[bool, typer.Option("--resume", help="Let the payment that stopped go on")] = False,
+        resume: Annotated[bool, typer.Option("--resume", help="Let the payment or payout that stopped go on")] = False,
+        as_json: AsJson = False,
     ) -> None:
         """Resolve a case. Nothing but the case changes, unless its payment is to go on."""
-        run(lambda loaded: _execute(loaded, ResolveCase(case_id, by, text, resume=resume), "resolved"))
+
+        async def command(loaded: S) -> str:
+            resolved = ResolveCase(case_id, by, _checked(ResolveBody, text), resume=resume)
+            return await _execute(loaded, resolved, "resolved", as_json=as_json)
+
+        run(command)
+
+
+def _checked(body: type[CommentBody | ResolveBody], text: str) -> str:
+    """As strict as over HTTP."""
+    try:
+        return body(text=text).text
+    except ValidationError as error:
+        raise CommandError(f"This text cannot be kept. {error.errors()[0]['msg']}.") from None
 
 
 @asynccontextmanager
@@ -115,13 +135,13 @@ async def _pool(loaded: ServiceSettings) -> AsyncIterator[Pool]:
         yield pool
 
 
-async def _execute(loaded: ServiceSettings, command: Any, done: str) -> str:
+async def _execute(loaded: ServiceSettings, command: Any, done: str, *, as_json: bool) -> str:
     try:
         async with running(loaded, DEFINITION, consume=False) as runtime:
-            await runtime.commit.execute(command)
+            answer = await runtime.commit.execute(command)
     except Refusal as refusal:
         raise CommandError(f"{refusal.title}. {refusal.detail}") from None
-    return done
+    return to_json(answer, indent=2).decode() if as_json else done
 
 
 def listed(found: Sequence[CaseOut], *, as_json: bool) -> str:

@@ -33,6 +33,8 @@ def of_movement(movement: Movement, booked: Booked | None, paired_with: str | No
     if movement.kind is MovementKind.OWN:  # between our balance and our own bank, or the provider's bills
         return None
     said = f"{movement.type} of {movement.net} {movement.currency} ({movement.source})"
+    if movement.inexact:
+        return _of(movement, f"{said} has a fraction of a minor unit, which the ledger cannot hold")
     if booked is None:
         return _of(movement, f"{said} is not in the ledger")
     if paired_with not in {None, movement.movement_id}:

@@ -89,9 +89,9 @@ def _refused(p: Payment, ordered: PaymentOrdered, step: Step, declined: Declined
 
 
 def _not_renewed(p: Payment, ordered: PaymentOrdered, declined: Declined) -> Event:
-    """The first failure is told to the world, with the hold that still stands; the next ones are counted."""
+    """The first failure is told to the world, and the first after which only another card helps; others are counted."""
     hard = declined.hard or declined.code == AUTHENTICATION_REQUIRED  # the backer is not there: never loop
-    if p.at_risk:
+    if p.at_risk and (p.card_refused or not hard):
         return RenewalFailed(pledge_id=ordered.pledge_id, reason=declined.code, hard=hard)
     about = _about(ordered, _money(ordered, p.minor))
     return PaymentAtRisk(**about, hold_id=p.hold_id, reason=declined.code, hard=hard)

@@ -20,6 +20,7 @@ from payment.domain_payout_events import (
     DebtRecovered,
     PayoutAttemptEnded,
     PayoutStarted,
+    PayoutStopLifted,
     PayoutStopped,
     ReserveReleased,
 )
@@ -58,10 +59,14 @@ class Totals:
 
 @dataclass(frozen=True)
 class Payout:
-    """The state of a campaign's payouts; `settled` is what those that were sent are made of, summed."""
+    """The state of a campaign's payouts; `settled` is what those that were sent are made of, summed.
+
+    `running` stays when the payout stops: the attempt that nobody can explain yet is the one that may go on.
+    """
 
     running: PayoutStarted | None = None
     attempts: int = 0
+    tried: int = 0  # attempts since the last payout that was sent, or since a person let it go on
     sent: int = 0
     stopped: bool = False
     settled: Totals = field(default_factory=Totals)
@@ -76,11 +81,13 @@ def evolve(state: Payout | None, event: Event) -> Payout:  # noqa: PLR0911 - one
     payout = state or Payout()
     match event:
         case PayoutStarted():
-            return replace(payout, running=event, attempts=event.attempt)
+            return replace(payout, running=event, attempts=event.attempt, tried=payout.tried + 1)
         case PayoutAttemptEnded():
             return replace(payout, running=None)
         case PayoutStopped():
-            return replace(payout, running=None, stopped=True)
+            return replace(payout, stopped=True)
+        case PayoutStopLifted():
+            return replace(payout, stopped=False, tried=0)
         case ReserveReleased():
             return replace(payout, released=payout.released + event.amount.amount)
         case DebtRecovered():
@@ -106,6 +113,7 @@ def _sent(payout: Payout, fact: PayoutSent) -> Payout:
     return replace(
         payout,
         running=None,
+        tried=0,
         sent=payout.sent + 1,
         settled=settled,
         main_refunded=settled.refunded if main else payout.main_refunded,
@@ -218,11 +226,11 @@ def recover(payout: Payout, wanted: Wanted, books: Totals, debts: Mapping[UUID, 
     return tuple(made)
 
 
-def start(payout: Payout, wanted: Wanted, books: Totals, terms: Terms) -> tuple[Event, ...]:
+def start(payout: Payout, wanted: Wanted, books: Totals, terms: Terms) -> tuple[PayoutStarted | PayoutStopped, ...]:
     """The next attempt, unless one is under way. Assumes that there is no doubt and that debts are recovered."""
     if payout.running or payout.stopped:
         return ()
-    if payout.attempts - payout.sent >= ATTEMPTS_MAX:
+    if payout.tried >= ATTEMPTS_MAX:
         return (PayoutStopped(campaign_id=wanted.campaign_id, reason="too_many_attempts"),)
     money, settled = wanted.money, payout.settled
     free, released = available(wanted, payout, books), payout.released - payout.released_settled
@@ -253,6 +261,11 @@ def _kind(payout: Payout, released: int) -> PayoutKind:
     if not payout.sent:
         return PayoutKind.MAIN
     return PayoutKind.RESERVE if released else PayoutKind.LATER
+
+
+def lift_stop(payout: Payout, campaign_id: CampaignId) -> tuple[PayoutStopLifted, ...]:
+    """A person says: go on, with the attempt that stopped if there is one. What stopped it may stop it again."""
+    return (PayoutStopLifted(campaign_id=campaign_id),) if payout.stopped else ()
 
 
 def conclude(payout: Payout, outcome: Decided) -> tuple[Event, ...]:

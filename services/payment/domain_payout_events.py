@@ -50,6 +50,10 @@ class PayoutStopped(_Private, type="payment.PayoutStopped.v1"):
     reason: str
 
 
+class PayoutStopLifted(_Private, type="payment.PayoutStopLifted.v1"):
+    """A person has looked and says: go on (DOMAIN Y6)."""
+
+
 class ReserveReleased(_Private, type="payment.ReserveReleased.v1"):
     """What was kept back for disputes is the campaign's again."""
 
@@ -64,4 +68,11 @@ class DebtRecovered(_Private, type="payment.DebtRecovered.v1"):
     number: int = Field(ge=1, description="Counts the recoveries from this campaign")
 
 
-PRIVATE_EVENTS = (PayoutStarted, PayoutAttemptEnded, PayoutStopped, ReserveReleased, DebtRecovered)
+PRIVATE_EVENTS = (
+    PayoutStarted,
+    PayoutAttemptEnded,
+    PayoutStopped,
+    PayoutStopLifted,
+    ReserveReleased,
+    DebtRecovered,
+)

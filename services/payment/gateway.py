@@ -134,6 +134,7 @@ class Movement:
 
     `source` is the object that moved it (charge, refund, dispute, transfer), `payment` the payment that this is about.
     `type` is the provider's own word. Campaign and pledge are what we wrote on the object; one made elsewhere has none.
+    `inexact`: it has a fraction of a minor unit, which is left out and can be in no ledger.
     """
 
     movement_id: str
@@ -147,6 +148,7 @@ class Movement:
     campaign_id: UUID | None
     pledge_id: UUID | None
     created: datetime
+    inexact: bool = False
 
     @property
     def net(self) -> int:

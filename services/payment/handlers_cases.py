@@ -9,7 +9,7 @@ from contracts.ids import PledgeId
 from eventing.definition import Answer, Handler
 from eventing.refusal import Refusal
 from eventing.work import Need, Work
-from payment import cases, domain
+from payment import cases, domain, handlers_payout
 from payment import handlers_steps as steps
 from payment.cases import CASES, CaseKind, CaseRow, CaseState, case_id_of
 from payment.domain_events import Kind
@@ -33,7 +33,8 @@ class NotResumable(Refusal):
 
 
 # Done at most once at the provider, however often they are asked for. What takes money anew, or gives it back, may have
-# had an effect that nobody can explain yet, so that asking again could do it twice (DOMAIN Y2).
+# had an effect that nobody can explain yet, so that asking again could do it twice (DOMAIN Y2). A payout goes on as the
+# operation that stopped.
 RESUMABLE: Final = frozenset((Kind.CAPTURE, Kind.VOID, Kind.FOLLOW))
 
 
@@ -110,14 +111,23 @@ def resolve_case(work: Work, command: ResolveCase) -> Answer:
 
 
 def _resume(work: Work, case: CaseRow) -> None:
-    """The stopped step is taken again as an attempt of its own; if it still does not fit, the case opens again."""
+    """What stopped is taken up again, a step as a new attempt. If it still does not fit, a case opens again."""
     row = work.get(OPERATIONS, case.operation_id) if case.operation_id else None
+    between = row is None and case.kind is CaseKind.STOPPED and case.pledge_id is None  # a payout's attempts
+    if between or (row is not None and row.kind is Kind.PAYOUT):
+        _resume_payout(work, case)
+        return
     if row is None or case.pledge_id is None or row.kind not in RESUMABLE:
-        raise NotResumable("Only a capture, a release or a look at a payment may go on: those cannot happen twice.")
+        raise NotResumable("Only a payout, a capture, a release or a look may go on: those cannot happen twice.")
     payment = steps.payment_of(work, case.pledge_id)
     if not payment.stopped:
         raise NotResumable("Its payment has not stopped, or goes on already.")
     steps.wish(work, case.pledge_id, domain.lift_stop(payment, PledgeId(case.pledge_id)))
+
+
+def _resume_payout(work: Work, case: CaseRow) -> None:
+    if case.campaign_id is None or not handlers_payout.resume(work, case.campaign_id):
+        raise NotResumable("Its payout has not stopped, or goes on already.")
 
 
 def address(case_id: UUID) -> str:

@@ -11,12 +11,14 @@ from contracts.payment import PayoutSent
 from contracts.settlement import PayoutRequested
 from eventing.definition import Answer
 from eventing.work import Fold, Need, Recorded, Work
-from payment import domain_payout, ledger, tables
+from payment import cases, domain_payout, ledger, tables
 from payment.budget import lane_of
+from payment.cases import CaseKind
 from payment.domain_events import Kind
 from payment.domain_payout import Payout, Terms, Totals, Wanted
-from payment.domain_payout_events import PayoutStarted
+from payment.domain_payout_events import PayoutStarted, PayoutStopped
 from payment.gateway import Decided
+from payment.leasing import READ_BACK_FROM_SEND
 from payment.tables import (
     CAMPAIGNS,
     CREATORS,
@@ -26,6 +28,7 @@ from payment.tables import (
     OperationRow,
     PayoutRow,
     PayoutState,
+    State,
 )
 
 PAYOUT = Fold(domain_payout.evolve)
@@ -121,12 +124,18 @@ def _start(work: Work, row: PayoutRow, books: Totals, terms: Terms) -> None:
     work.put(PAYOUTS, replace(row, state=PayoutState.STARTED, doubt=""))
     for event in domain_payout.start(_payout(work, row.campaign_id), _wanted(row), books, terms):
         work.append(PAYOUT, row.campaign_id, event)
-        if not isinstance(event, PayoutStarted):
-            continue
-        if event.amount.amount:
+        if isinstance(event, PayoutStopped):
+            _open_case(work, event)
+        elif event.amount.amount:
             work.insert(OPERATIONS, _operation(work, event))
         else:
             _record_sent(work, event, domain_payout.sent(event, ""))
+
+
+def _open_case(work: Work, stopped: PayoutStopped) -> None:
+    """It stopped by itself, between two attempts: no operation says so."""
+    text = f"the payout stopped by itself: {stopped.reason}"
+    cases.open_case(work, CaseKind.STOPPED, str(stopped.campaign_id), text, campaign_id=stopped.campaign_id)
 
 
 def _operation(work: Work, started: PayoutStarted) -> OperationRow:
@@ -160,6 +169,28 @@ def conclude_payout(work: Work, row: OperationRow, outcome: Decided, text: str, 
         due = work.now + timedelta(seconds=max(delay_seconds, DOUBT_SECONDS))
         work.put(PAYOUTS, replace(payout, state=PayoutState.WAITING, doubt=text, due_at=due))
     return after.stopped
+
+
+def resume(work: Work, campaign_id: UUID) -> bool:
+    """A person lets a stopped payout go on; False if it has not stopped.
+
+    The attempt that stopped is the same operation under the same key, looked for before it is sent again: a new one
+    needs proof that it had no effect (DOMAIN Y2). With none under way the next one is worked out.
+    """
+    row, before = work.get(PAYOUTS, campaign_id), _payout(work, campaign_id)
+    lifted = domain_payout.lift_stop(before, CampaignId(campaign_id))
+    if row is None or not lifted:
+        return False
+    work.append(PAYOUT, campaign_id, *lifted)
+    if before.running is None:
+        work.put(PAYOUTS, replace(row, state=PayoutState.WAITING, due_at=work.now))
+        return True
+    operation = work.get(OPERATIONS, tables.operation_id_of(campaign_id, Kind.PAYOUT, before.running.attempt))
+    assert operation is not None, "an attempt has its operation"
+    sends = max(operation.sends, READ_BACK_FROM_SEND - 1)
+    again = replace(operation, state=State.WAITING, outcome="resumed", sends=sends, due_at=work.now, decided_at=None)
+    work.put(OPERATIONS, again)
+    return True
 
 
 def _record_sent(work: Work, started: PayoutStarted, fact: PayoutSent) -> None:

@@ -46,6 +46,12 @@ def from_stripe(amount: int, currency: str) -> Money:
     return Money(amount=minor, currency=code)
 
 
+def floored(amount: int, currency: str) -> Money:
+    """What Stripe says, without a fraction of our minor unit: to be shown, never to be booked."""
+    code = currency.upper()
+    return Money(amount=_scaled(amount, -_shift(code))[0], currency=code)
+
+
 def _shift(currency: str) -> int:
     """By how many digits Stripe's amounts are longer than ours."""
     ours = decimals(currency)

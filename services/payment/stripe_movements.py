@@ -9,8 +9,9 @@ from uuid import UUID
 import structlog
 from stripe.params import BalanceTransactionListParams
 
+from contracts.money import Money
 from payment.gateway import LookupFailedError, Movement, MovementKind
-from payment.stripe_money import from_stripe
+from payment.stripe_money import UnsupportedAmountError, floored, from_stripe
 
 PAGE: Final = 100  # Stripe's largest.
 TRIES: Final = 5  # A book of 200 000 movements is 2 000 pages: one answer that is lost must not end it.
@@ -72,7 +73,7 @@ async def _page(get: Get, params: BalanceTransactionListParams) -> Thing:
 def _movement(row: Thing) -> Movement:
     source = row["source"]
     about: Thing = source if isinstance(source, dict) else {"id": source or ""}
-    amount, fee = from_stripe(row["amount"], row["currency"]), from_stripe(row["fee"], row["currency"])
+    amount, fee, inexact = _amounts(row)
     told = about.get("metadata") or {}
     return Movement(
         movement_id=row["id"],
@@ -86,7 +87,17 @@ def _movement(row: Thing) -> Movement:
         campaign_id=_uuid(told.get("campaign_id")),
         pledge_id=_uuid(told.get("pledge_id")),
         created=datetime.fromtimestamp(row["created"], UTC),
+        inexact=inexact,
     )
+
+
+def _amounts(row: Thing) -> tuple[Money, Money, bool]:
+    """Amount and fee, and whether a fraction is left out: one such movement must not hide all others of its day."""
+    currency = row["currency"]
+    try:
+        return from_stripe(row["amount"], currency), from_stripe(row["fee"], currency), False
+    except UnsupportedAmountError:
+        return floored(row["amount"], currency), floored(row["fee"], currency), True
 
 
 def _kind(row: Thing, about: Thing) -> MovementKind:

@@ -23,7 +23,7 @@ from payment.gateway import (
     Throttled,
     Unknown,
 )
-from payment.stripe_money import from_stripe, to_stripe
+from payment.stripe_money import UnsupportedAmountError, from_stripe, to_stripe
 
 # https://docs.stripe.com/declines/codes: the issuer does not want to see the card again.
 _HARD: Final = frozenset(
@@ -190,12 +190,15 @@ def _expanded(thing: Thing, name: str) -> Thing | None:
 
 
 def _taken(request: Request, intent: Thing) -> Outcome:
-    """A charge or a capture, with the fee that Stripe kept."""
+    """A charge or a capture, with the fee that Stripe kept. One that no ledger can hold is not rounded."""
     charge = _expanded(intent, "latest_charge")
     movement = charge and _expanded(charge, "balance_transaction")
     if not movement:
         return Unknown("its fee is not known yet")
-    fee: Money = from_stripe(movement["fee"], movement["currency"])
+    try:
+        fee: Money = from_stripe(movement["fee"], movement["currency"])
+    except UnsupportedAmountError as error:  # asked again, it says the same
+        return Mismatch(f"{intent['id']}: the fee is {error}, {movement['fee']} as the provider counts")
     if fee.currency != request.amount.currency:
         return Mismatch(f"{intent['id']}: the fee is in {fee.currency}")
     return Succeeded(intent["id"], fee=fee, payment_method=intent["payment_method"] or "")

@@ -13,13 +13,13 @@ from payment.domain_events import Kind
 
 
 class State(StrEnum):
-    """Where an operation stands. `waiting` and `leased` are undecided; the others never change again."""
+    """Where an operation stands. `waiting` and `leased` are undecided; `done` and `skipped` never change again."""
 
     WAITING = "waiting"
     LEASED = "leased"
     DONE = "done"
     SKIPPED = "skipped"  # never sent
-    STOPPED = "stopped"  # for a person to look at
+    STOPPED = "stopped"  # for a person to look at, who may let a payout's go on
 
 
 @dataclass(frozen=True)

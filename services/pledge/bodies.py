@@ -121,10 +121,11 @@ class NextAction(BaseModel):
 
 
 class ShownRisk(BaseModel):
-    """The hold could not be renewed: a new one is being sought."""
+    """The hold could not be renewed: a new one is being sought, unless only another card helps."""
 
     since: datetime
     lost: bool = Field(description="Nothing is held on the card any more")
+    needs_another_card: bool = Field(description="This card is not tried again; false: it is")
     reason: str = Field(description="The provider's decline code, or `hold_lost`")
     detail: str = Field(description="What that means, in words, and what to do about it")
 
@@ -188,8 +189,13 @@ def _next_action(row: PledgeView, path: str) -> NextAction | None:
 def _shown_risk(row: PledgeView, options: Options) -> ShownRisk | None:
     if row.at_risk_since is None:
         return None
-    detail = risk_in_words(options, lost=row.hold_lost)
-    return ShownRisk(since=row.at_risk_since, lost=row.hold_lost, reason=row.at_risk_reason or "", detail=detail)
+    return ShownRisk(
+        since=row.at_risk_since,
+        lost=row.hold_lost,
+        needs_another_card=row.card_refused,
+        reason=row.at_risk_reason or "",
+        detail=risk_in_words(options, lost=row.hold_lost, hard=row.card_refused),
+    )
 
 
 def _shown_change(row: PledgeView) -> ShownChange | None:

@@ -123,6 +123,7 @@ class Pledge:
     hold_id: str | None = None  # the current hold, as far as one is known
     capture_before: datetime | None = None  # when that hold lapses
     hold_lost: bool = False  # at risk, and nothing is held any more
+    card_refused: bool = False  # at risk, and only another card helps
     refunded_minor: int = 0  # of what was captured
     disputes: Mapping[str, bool] = field(default_factory=dict)  # all there ever were: whether they are open
     change: Change | None = None  # only while it is held or charged
@@ -173,7 +174,7 @@ def _moved(pledge: Pledge, event: PledgeFact) -> Pledge:
         case PledgeAuthorized() | PledgeHoldRenewed():
             return _held(pledge, event.hold_id, event.capture_before)
         case PledgeAtRisk():
-            return replace(pledge, hold_lost=event.lost)
+            return replace(pledge, hold_lost=event.lost, card_refused=event.hard)
         case PledgeRefunded():
             return replace(pledge, refunded_minor=event.amount.amount)
         case PledgePartlyRefunded():
@@ -186,7 +187,8 @@ def _moved(pledge: Pledge, event: PledgeFact) -> Pledge:
 
 
 def _held(pledge: Pledge, hold_id: str | None, capture_before: datetime | None) -> Pledge:
-    return replace(pledge, hold_id=hold_id, capture_before=capture_before, hold_lost=False)
+    held = replace(pledge, hold_id=hold_id, capture_before=capture_before)
+    return replace(held, hold_lost=False, card_refused=False)
 
 
 def _with_change(pledge: Pledge, event: PledgeFact) -> Pledge:

@@ -55,11 +55,14 @@ def _taken(pledge: Pledge, hold: _Hold) -> tuple[PledgeFact, ...]:
 
 
 def _risk(pledge: Pledge, hold: _Hold, *, is_new: bool) -> tuple[PledgeFact, ...]:
-    """Told when it begins, and once more when the hold is lost."""
-    known = not is_new and pledge.status is Status.AT_RISK
-    if hold.risk is None or (known and (pledge.hold_lost or not hold.risk.lost)):
+    """Told when it begins, and once more when the hold is lost or only another card helps any more."""
+    if hold.risk is None:
         return ()
-    return (PledgeAtRisk(**pledge.about, reason=hold.risk.reason, lost=hold.risk.lost),)
+    known = not is_new and pledge.status is Status.AT_RISK
+    lost, hard = hold.risk.lost or (known and pledge.hold_lost), hold.risk.hard or (known and pledge.card_refused)
+    if known and (lost, hard) == (pledge.hold_lost, pledge.card_refused):
+        return ()
+    return (PledgeAtRisk(**pledge.about, reason=hold.risk.reason, lost=lost, hard=hard),)
 
 
 def _current(pledge: Pledge, heard: Sequence[PaymentFact]) -> _Hold | None:
@@ -93,5 +96,10 @@ def _takes(fact: PaymentFact) -> str | None:
 
 
 def _with_risk(hold: _Hold, fact: PaymentAtRisk) -> _Hold:
-    known = hold.risk is not None and (hold.risk.lost or not fact.lost)
-    return hold if known else replace(hold, risk=fact)
+    """The worst that was said: a hold does not come back, nor does a card that was refused for good."""
+    before = hold.risk
+    if before is None:
+        return replace(hold, risk=fact)
+    worst = {"lost": before.lost or fact.lost, "hard": before.hard or fact.hard}
+    known = worst == {"lost": before.lost, "hard": before.hard}
+    return hold if known else replace(hold, risk=fact.model_copy(update=worst))

@@ -41,9 +41,10 @@ def _ahead(until: datetime | None, now: datetime) -> datetime | None:
     return until if until is not None and now < until else None
 
 
-def risk_in_words(chances: Options, *, lost: bool) -> str:
+def risk_in_words(chances: Options, *, lost: bool, hard: bool) -> str:
     """What has happened to the hold of a pledge at risk, and what its backer can do about it (DOMAIN Y4)."""
     happened = "The hold on your card is gone" if lost else "Your bank did not let us renew the hold on your card"
     until = f" until {utc(chances.change_until)}" if chances.change_until else ""
     way_out = f" Change the pledge to another card{until}, and it is settled at once." if until else ""
-    return f"{happened}. You are not charged, and we try again as far as your bank lets us.{way_out}"
+    next_try = "we do not try this card again" if hard else "we try again as far as your bank lets us"
+    return f"{happened}. You are not charged, and {next_try}.{way_out}"

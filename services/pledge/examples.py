@@ -34,6 +34,7 @@ SHOWN: Final[dict[str, Any]] = ANSWER | {
     "at_risk": {
         "since": "2027-03-06T12:00:00Z",
         "lost": False,
+        "needs_another_card": False,
         "reason": "insufficient_funds",
         "detail": "Your bank did not let us renew the hold on your card. You are not charged, and we try again as "
         "far as your bank lets us. Change the pledge to another card until 2027-03-31T12:00:00Z, and it is settled at "

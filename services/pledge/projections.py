@@ -38,7 +38,7 @@ _NO_CHANGE: Final = {
     **dict.fromkeys(("change_id", "change_amount_minor", "change_tier_id", "change_until", "change_reason")),
     "change_waits": False,
 }
-_NO_RISK: Final = {"at_risk_since": None, "at_risk_reason": None, "hold_lost": False}
+_NO_RISK: Final = {"at_risk_since": None, "at_risk_reason": None, "hold_lost": False, "card_refused": False}
 
 
 def _step(row: PledgeView | None, recorded: Recorded) -> PledgeView:
@@ -93,7 +93,7 @@ def _told(fact: PledgeFact) -> dict[str, Any]:  # noqa: PLR0911 - one case per f
         case PledgeChanged():
             return _NO_CHANGE
         case PledgeAtRisk():
-            return {"at_risk_reason": fact.reason, "hold_lost": fact.lost}
+            return {"at_risk_reason": fact.reason, "hold_lost": fact.lost, "card_refused": fact.hard}
         case PledgePartlyRefunded():
             return {"refunded_minor": fact.refunded.amount}
         case PledgeRefunded():

@@ -53,6 +53,7 @@ class PledgeView:
     at_risk_since: datetime | None = None
     at_risk_reason: str | None = None
     hold_lost: bool = False
+    card_refused: bool = False
 
 
 @dataclass(frozen=True)

@@ -190,6 +190,19 @@ class TestOutcomes:
         assert isinstance(dinar, Succeeded)
         assert (yen.fee, dinar.fee) == (Money(amount=100, currency="JPY"), Money(amount=100, currency="KWD"))
 
+    async def test_a_fee_with_a_fraction_of_our_minor_unit_is_for_a_person(self, provider: StripeProvider) -> None:
+        """Stripe counts hundredths of a króna, ISO 4217 none. Asked again it would say the same."""
+        whole = await charge(provider, request(5_050, "ISK"), "pm_card_visa")
+        assert isinstance(whole, Succeeded)
+        assert whole.fee == Money(amount=76, currency="ISK")
+        asked = request(5_000, "ISK")
+        held = await hold(provider, asked)
+        taken = await provider.capture(request(5_000, "ISK", like=asked), held)
+        read_back = await provider.find_capture(request(5_000, "ISK", like=asked), held)
+        for outcome in (await charge(provider, request(5_000, "ISK"), "pm_card_visa"), taken, read_back):
+            assert isinstance(outcome, Mismatch)
+            assert "a fraction of a minor unit of ISK" in outcome.reason
+
     async def test_an_amount_that_stripe_cannot_say_is_declined(self, provider: StripeProvider) -> None:
         assert await authorize(provider, request(5_005, "KWD"), "pm_card_visa") == Declined(
             "amount_not_supported", hard=True

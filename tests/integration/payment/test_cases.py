@@ -125,6 +125,56 @@ class TestCommandLine:
         whole = await read(service, f"{CASES}/{case_id}")
         assert [(comment["author"], comment["text"]) for comment in whole["comments"]] == [(operator, "I look")]
 
+    @pytest.mark.timeout(300)
+    async def test_each_command_speaks_to_people_and_to_programs(
+        self, service: Served, provisioned: Provisioned
+    ) -> None:
+        operator, ids = str(new_id()), [str(case_id_of(CaseKind.DRIFT, about)) for about in ("txn_1", "txn_2")]
+        for about in ("txn_1", "txn_2"):
+            await opened(service, about)
+        head, _, *rows = (await said(provisioned, "cases", "list", "--kind", "drift", "--limit", "2")).splitlines()
+        assert head.startswith("opened (UTC)")
+        assert [case_id in row for case_id, row in zip(reversed(ids), rows, strict=True)] == [True, True]
+
+        comment = await said(provisioned, "cases", "comment", ids[0], "I look", "--by", operator, "--json")
+        assert json.loads(comment)["links"] == {"case": f"{CASES}/{ids[0]}"}
+        shown = json.loads(await said(provisioned, "cases", "show", ids[0], "--json"))
+        assert shown == await read(service, f"{CASES}/{ids[0]}")
+        assert shown["comments"][0]["text"] == "I look"
+
+        assert await said(provisioned, "cases", "resolve", ids[0], "--by", operator, "--text", "Mended") == "resolved\n"
+        resolved = await said(provisioned, "cases", "resolve", ids[1], "--by", operator, "--json")
+        assert (json.loads(resolved)["case_id"], json.loads(resolved)["state"]) == (ids[1], "resolved")
+        page = await said(provisioned, "cases", "show", ids[0])
+        assert [word in page for word in ("resolved", operator, "I look", "Mended")] == [True] * 4
+        assert "No cases" in await said(provisioned, "cases", "list", "--state", "open")
+
+    @pytest.mark.timeout(300)
+    async def test_what_cannot_be_done_is_said_in_a_sentence(self, service: Served, provisioned: Provisioned) -> None:
+        await opened(service, "txn_1")
+        unknown, case_id, by = str(new_id()), str(case_id_of(CaseKind.DRIFT, "txn_1")), ("--by", str(new_id()))
+        for expected, *arguments in (
+            (f"There is no case {unknown}.", "show", unknown),
+            (f"There is no case {unknown}.", "show", unknown, "--json"),
+            ("There is no such case.", "comment", unknown, "I look", *by),
+            ("There is no such case.", "resolve", unknown, *by),
+            ("This text cannot be kept.", "comment", case_id, "", *by),
+            ("This text cannot be kept.", "resolve", case_id, "--text", "x" * 2_001, *by),
+            ("This case has no payment that may go on.", "resolve", case_id, "--resume", *by),
+        ):
+            code, out, err = await cli(provisioned, "cases", *arguments)
+            assert (code, out, expected in err, "Traceback" in err) == (1, "", True, False), (arguments, err)
+        assert (await cli(provisioned, "cases", "show", "txn_1"))[0] == 2  # no id at all
+        whole = await read(service, f"{CASES}/{case_id}")
+        assert (whole["state"], whole["comments"]) == ("open", [])
+
+
+async def said(provisioned: Provisioned, *arguments: str) -> str:
+    """What a command that went well has said."""
+    code, out, err = await cli(provisioned, *arguments)
+    assert code == 0, err
+    return out
+
 
 async def cli(provisioned: Provisioned, *arguments: str) -> tuple[int, str, str]:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("GROUNDSWELL_")}

@@ -48,8 +48,9 @@ def renewed(previous: str, hold_id: str) -> Callable[..., Any]:
     return said(PaymentHoldRenewed, previous_hold_id=previous, hold_id=hold_id, capture_before=SOON)
 
 
-def at_risk(hold_id: str, *, lost: bool) -> Callable[..., Any]:
-    return said(PaymentAtRisk, hold_id=hold_id, reason="hold_lost" if lost else "do_not_honor", lost=lost)
+def at_risk(hold_id: str, *, lost: bool = False, hard: bool = False) -> Callable[..., Any]:
+    reason = "hold_lost" if lost else "lost_card" if hard else "do_not_honor"
+    return said(PaymentAtRisk, hold_id=hold_id, reason=reason, lost=lost, hard=hard)
 
 
 def voided(hold_id: str, *, spare: bool) -> Callable[..., Any]:
@@ -174,6 +175,28 @@ class TestShown:
         await door.hear(said(PaymentChangeAuthorized, hold_id="pi_2", change_id=change_id)(**about))
         mended = (await door.get(path, backer)).json()
         assert (mended["status"], mended["at_risk"]) == ("authorized", None)
+
+    @pytest.mark.parametrize(
+        ("risks", "lost", "needs_another_card"),
+        [
+            ((at_risk("pi_1"),), False, False),
+            ((at_risk("pi_1", hard=True),), False, True),
+            ((at_risk("pi_1"), at_risk("pi_1", hard=True)), False, True),
+            ((at_risk("pi_1", lost=True), at_risk("pi_1", hard=True)), True, True),
+            ((at_risk("pi_1", hard=True), at_risk("pi_1", lost=True)), True, True),
+            ((at_risk("pi_1", hard=True), renewed("pi_1", "pi_2"), at_risk("pi_2")), False, False),
+        ],
+    )
+    async def test_who_is_at_risk_reads_whether_the_card_is_tried_again(
+        self, door: Door, risks: tuple[Callable[..., Any], ...], lost: bool, needs_another_card: bool
+    ) -> None:
+        backer, about, path = await self._placed(door)
+        for fact in (AUTHORIZED, *risks):
+            await door.hear(fact(**about))
+        risk = (await door.get(path, backer)).json()["at_risk"]
+        assert (risk["lost"], risk["needs_another_card"]) == (lost, needs_another_card)
+        assert ("we do not try this card again" in risk["detail"]) is needs_another_card
+        assert ("we try again" in risk["detail"]) is not needs_another_card
 
     async def test_what_was_given_back_is_shown(self, door: Door) -> None:
         backer, about, path = await self._placed(door)

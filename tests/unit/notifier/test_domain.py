@@ -131,10 +131,10 @@ class TestPledge:
         assert (changing.about_id, Facts.model_validate_json(changing.facts).of_change) == (change_id, True)
 
     def test_each_risk_is_told_of_while_it_lasts_and_its_end_to_who_was_told(self) -> None:
-        risk = PledgeAtRisk(**PLEDGED, reason="do_not_honor", lost=True)
+        risk = PledgeAtRisk(**PLEDGED, reason="do_not_honor", lost=True, hard=True)
         told = told_of(risk)
         assert (told.kind, told.about_id) == (Kind.PLEDGE_AT_RISK, EVENT)
-        assert Facts.model_validate_json(told.facts) == Facts(reason="do_not_honor", lost=True)
+        assert Facts.model_validate_json(told.facts) == Facts(reason="do_not_honor", lost=True, hard=True)
         assert domain_pledge.pledge_notice(risk, EVENT, NOW, is_newest=False) is None
         threatened = backed(None, risk, 3)
         renewed = PledgeHoldRenewed(**PLEDGED, previous_hold_id="pi_1", hold_id="pi_2")

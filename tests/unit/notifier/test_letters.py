@@ -140,6 +140,15 @@ class TestTexts:
         assert "with another card, until 1 April 2027" in body
         assert "do_not_honor" not in body
 
+    def test_whose_card_is_not_tried_again_is_told_so(self) -> None:
+        tried, refused = (
+            " ".join(text(read(due(Kind.PLEDGE_AT_RISK, Facts(reason="lost_card", hard=hard)))).split())
+            for hard in (False, True)
+        )
+        assert ("we try again" in tried, "this card is not tried again" in tried) == (True, False)
+        assert ("we try again" in refused, "this card is not tried again" in refused) == (False, True)
+        assert "with another card, until 1 April 2027" in refused
+
     def test_a_refund_in_part_says_so_and_how_much(self) -> None:
         part = Facts(refunded=Money(amount=500, currency="EUR"), partly=True)
         message = read(due(Kind.PLEDGE_REFUNDED, part))

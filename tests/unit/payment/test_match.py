@@ -44,6 +44,12 @@ class TestMovement:
     def test_another_amount_or_currency_differs(self, booked: Booked) -> None:
         assert of_movement(MOVEMENT, booked, "txn_1") is not None
 
+    def test_one_with_a_fraction_of_a_minor_unit_differs_however_it_is_booked(self) -> None:
+        for booked in (BOOKED, None):
+            difference = of_movement(replace(MOVEMENT, inexact=True), booked, "txn_1")
+            assert difference is not None
+            assert "fraction of a minor unit" in difference.what
+
     def test_a_second_one_of_the_same_posting_differs(self) -> None:
         assert of_movement(MOVEMENT, BOOKED, "txn_0") is not None
 

@@ -131,7 +131,7 @@ class TestMainPayout:
         assert start(evolve(started(), stopped), WANTED, BOOKS, NO_RESERVE) == ()
 
     def test_attempts_are_limited(self) -> None:
-        (stopped,) = start(Payout(attempts=ATTEMPTS_MAX), WANTED, BOOKS, NO_RESERVE)
+        (stopped,) = start(Payout(attempts=ATTEMPTS_MAX, tried=ATTEMPTS_MAX), WANTED, BOOKS, NO_RESERVE)
         assert isinstance(stopped, PayoutStopped)
 
 

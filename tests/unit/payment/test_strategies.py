@@ -130,6 +130,20 @@ class TestRenewal:
         life = Life().held().renew().decline().renew().decline()
         assert (life.count(PaymentAtRisk), life.count(RenewalFailed)) == (1, 1)
 
+    @pytest.mark.parametrize("code", ["lost_card", "authentication_required"])
+    def test_that_fails_for_good_later_is_told_once_more(self, code: str) -> None:
+        life = Life().held().renew().decline().renew().decline(code, hard=code == "lost_card")
+        told = life.last()
+        assert isinstance(told, PaymentAtRisk)
+        assert (told.hard, told.lost, life.holds) == (True, False, {"pi_1": HELD})
+        assert (life.count(PaymentAtRisk), life.state.card_refused, life.renew().running) == (2, True, None)
+
+    def test_of_a_lost_hold_that_fails_for_good_is_told_and_loses_it_once(self) -> None:
+        life = Life().held().lapse().doubt().succeed().decline("lost_card", hard=True)
+        told = life.last()
+        assert isinstance(told, PaymentAtRisk)
+        assert (told.hard, told.lost, life.state.lost) == (True, False, True)  # its end is booked already
+
     def test_recovers(self) -> None:
         life = Life().held().renew().decline().renew().settle()
         assert (life.holds, life.state.at_risk) == ({"pi_2": HELD}, False)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.money import CURRENCIES, Money
-from payment.stripe_money import UnsupportedAmountError, from_stripe, to_stripe
+from payment.stripe_money import UnsupportedAmountError, floored, from_stripe, to_stripe
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,13 @@ def test_what_stripe_cannot_say_is_refused_and_not_rounded(currency: str, amount
 def test_a_fraction_of_our_minor_unit_is_refused() -> None:
     with pytest.raises(UnsupportedAmountError):
         from_stripe(2550, "isk")
+
+
+@pytest.mark.parametrize(
+    ("stripes", "currency", "ours"), [(2550, "isk", 25), (-2550, "isk", -26), (2500, "isk", 25), (2550, "eur", 2550)]
+)
+def test_a_fraction_may_be_left_out_where_it_is_only_shown(stripes: int, currency: str, ours: int) -> None:
+    assert floored(stripes, currency) == Money(amount=ours, currency=currency.upper())
 
 
 @given(st.integers(min_value=0, max_value=10**12), st.sampled_from(sorted(CURRENCIES)))

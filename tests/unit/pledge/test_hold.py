@@ -125,7 +125,9 @@ class TestRisk:
         risk = at_risk("pi_2", lost=True)
         assert follow_hold(held(), [authorized("pi_1"), risk]) == ()
         events = follow_hold(held(), [authorized("pi_1"), renewed("pi_1", "pi_2"), risk])
-        assert [type(event) for event in events] == [PledgeHoldRenewed, PledgeAtRisk]
+        renewal, told = events
+        assert isinstance(renewal, PledgeHoldRenewed)
+        assert isinstance(told, PledgeAtRisk)
 
     @pytest.mark.parametrize("end", [PledgeCaptured, PledgeCaptureFailed, PledgeCancelled, PledgeVoided])
     def test_of_what_is_captured_or_over_says_nothing(self, end: type[PledgeFact]) -> None:

@@ -175,10 +175,16 @@ class TestDisputes:
 
 class TestWords:
     def test_a_backer_is_told_what_happened_and_until_when_another_card_helps(self) -> None:
-        told = risk_in_words(Options(change_until=DEADLINE), lost=True)
+        told = risk_in_words(Options(change_until=DEADLINE), lost=True, hard=False)
         assert told.startswith(
             "The hold on your card is gone. You are not charged, and we try again as far as your bank lets us."
         )
         assert "another card until 2027-03-31T12:00:00Z" in told
-        assert "Your bank did not let us renew" in risk_in_words(NONE, lost=False)
-        assert "another card" not in risk_in_words(NONE, lost=False)
+        assert "Your bank did not let us renew" in risk_in_words(NONE, lost=False, hard=False)
+        assert "another card" not in risk_in_words(NONE, lost=False, hard=False)
+
+    @pytest.mark.parametrize("lost", [True, False])
+    def test_who_needs_another_card_is_not_told_that_this_one_is_tried_again(self, *, lost: bool) -> None:
+        told = risk_in_words(Options(change_until=DEADLINE), lost=lost, hard=True)
+        assert "we do not try this card again" in told
+        assert "another card until 2027-03-31T12:00:00Z" in told
