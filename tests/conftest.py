@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from deploy.local.provision import Provisioned, drop, namespaces, provision
+from deploy.local.provision import Provisioned, drop, namespaces
 from deploy.local.servers import Servers, backing_servers
+from tests.rooms import TEST_PREFIX, Rooms, open_rooms
 from tests.service_logs import FAILED_REQUEST, ServiceLogs
 
-TEST_PREFIX = "test_"
 PLATFORM_TESTS = "tests/acceptance/"
 LOGS = pytest.StashKey[ServiceLogs]()
 
@@ -61,14 +60,31 @@ async def _drop_leftovers(started: Servers) -> None:
         await drop(started.backing, namespace)
 
 
+@pytest.fixture(scope="session")
+async def rooms(servers: Servers) -> AsyncIterator[Rooms]:
+    async with open_rooms(servers.backing) as opened:
+        yield opened
+
+
 @pytest.fixture
-async def provisioned(servers: Servers) -> AsyncIterator[Provisioned]:
-    """A namespace of this test's own: database, roles, virtual host and users, gone afterwards."""
-    namespace = f"{TEST_PREFIX}{uuid.uuid4().hex[:12]}"
-    try:
-        yield await provision(servers.backing, namespace)
-    finally:
-        await drop(servers.backing, namespace)
+async def database(rooms: Rooms) -> AsyncIterator[Provisioned]:
+    """A database of this test's own with the tables of all services. Its broker URLs lead nowhere."""
+    async with rooms.database() as room:
+        yield room
+
+
+@pytest.fixture
+async def provisioned(rooms: Rooms, database: Provisioned) -> AsyncIterator[Provisioned]:
+    """The same with a virtual host."""
+    async with rooms.virtual_host(database):
+        yield database
+
+
+@pytest.fixture
+async def empty(rooms: Rooms) -> AsyncIterator[Provisioned]:
+    """A database and a virtual host of this test's own. The schemas have no tables yet."""
+    async with rooms.database(empty=True) as room, rooms.virtual_host(room):
+        yield room
 
 
 @pytest.hookimpl(wrapper=True)

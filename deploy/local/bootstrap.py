@@ -46,14 +46,20 @@ def bootstrap() -> None:
     stamp = _stamp()
     if STAMP.exists() and STAMP.read_text() == stamp:
         return
-    if not (UV_HOME / "bin" / "uv").exists():
-        _install_uv()
+    sync = [str(uv()), "sync", "--quiet", "--frozen", "--all-groups"]
     print("Installing the packages of uv.lock …", flush=True)
-    sync = [str(UV_HOME / "bin" / "uv"), "sync", "--quiet", "--frozen", "--all-groups"]
     if not VENV.exists():
         sync += ["--python", sys.executable]
     _call(sync)
     STAMP.write_text(stamp)
+
+
+def uv() -> Path:
+    """The program, installed if need be: `make clean` removes it and leaves `.venv`."""
+    program = UV_HOME / "bin" / "uv"
+    if not program.exists():
+        _install_uv()
+    return program
 
 
 def _stamp() -> str:

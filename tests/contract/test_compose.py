@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from deploy import compose, topology
 from deploy.gateway.routes import routes
 from deploy.local import postgres
-from deploy.local.bootstrap import UV_HOME
+from deploy.local.bootstrap import uv
 from deploy.local.provision import MIGRATOR, broker_definitions, database_sql
 from deploy.topology import NAMESPACE, SERVICES, Part
 from eventing.metrics import Metrics
@@ -220,7 +220,7 @@ class TestImage:
 
     def test_the_wheels_hold_every_file_that_the_packages_need(self, tmp_path: Path) -> None:
         built = subprocess.run(
-            [UV_HOME / "bin" / "uv", "build", "--all-packages", "--wheel", "--quiet", "--out-dir", tmp_path],
+            [uv(), "build", "--all-packages", "--wheel", "--quiet", "--out-dir", tmp_path],
             cwd=ROOT,
             capture_output=True,
             text=True,

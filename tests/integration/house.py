@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from pydantic_core import from_json
 from contracts.envelope import Envelope
 from contracts.event import Event
 from contracts.ids import new_id
-from eventing import migrations
+from deploy.local.provision import Provisioned
 from eventing.clock import DatabaseClock
 from eventing.database import Pool, connect_pool
 from eventing.definition import Answer, Definition
@@ -65,11 +64,10 @@ class House:
 
 
 @asynccontextmanager
-async def house(database_url: str, definition: Definition, folder: Path, replicas: int = 1) -> AsyncIterator[House]:
-    """The service's schema, brought up to date, with `replicas` group commits at work on it."""
-    await migrations.migrate(database_url, migrations.CORE, folder)
+async def house(database: Provisioned, definition: Definition, replicas: int = 1) -> AsyncIterator[House]:
+    """The service's schema, with `replicas` group commits at work on it."""
     clock = DatabaseClock(frozen_at=START)
-    async with await connect_pool(database_url, definition.source) as pool:
+    async with await connect_pool(database.database_urls[definition.source], definition.source) as pool:
         commits = tuple(GroupCommit(pool, definition, clock) for _ in range(replicas))
         running = [asyncio.create_task(commit.run()) for commit in commits]
         try:

@@ -10,7 +10,7 @@ import httpx
 from pydantic import SecretStr
 
 from deploy.local.provision import Provisioned
-from eventing import migrations, topology
+from eventing import topology
 from eventing.clock import DatabaseClock
 from eventing.house import House
 from eventing.runtime import Runtime
@@ -47,7 +47,6 @@ async def served(
     issuer = Issuer()
     database_url = provisioned.database_urls[name]
     await topology.declare(provisioned.broker_admin_url)
-    await migrations.migrate(database_url, migrations.CORE, house.migrations)
     async with serving(issuer.app) as issuer_url:
         loaded = settings(
             database_url=SecretStr(database_url),

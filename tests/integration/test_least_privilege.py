@@ -9,9 +9,20 @@ from aiormq.exceptions import ChannelAccessRefused
 
 from deploy.local.provision import SERVICES, Provisioned, drop, provision
 from deploy.local.servers import Servers
+from tests.rooms import new_name
 
 CALL_SECONDS = 10
 NEIGHBOURS = [service for service in SERVICES if service != "pledge"]
+
+
+@pytest.fixture
+async def provisioned(servers: Servers) -> AsyncIterator[Provisioned]:
+    """Provisioned as a platform is, with roles and users of its own."""
+    namespace = new_name()
+    try:
+        yield await provision(servers.backing, namespace)
+    finally:
+        await drop(servers.backing, namespace)
 
 
 async def connect(provisioned: Provisioned, service: str) -> asyncpg.Connection:

@@ -14,12 +14,12 @@ from tests.integration.corner import Corner
 
 
 async def test_each_service_brings_its_own_schema_up_to_date_and_declares_the_queues(
-    servers: Servers, provisioned: Provisioned
+    servers: Servers, empty: Provisioned
 ) -> None:
-    await Corner(servers, provisioned).migrate(*(part.name for part in SERVICES))
-    for name, url in provisioned.database_urls.items():
+    await Corner(servers, empty).migrate(*(part.name for part in SERVICES))
+    for name, url in empty.database_urls.items():
         assert await migrations.migrate(url, migrations.CORE, migrations_of(name)) == []
-    async with await aio_pika.connect(provisioned.broker_admin_url) as connection:
+    async with await aio_pika.connect(empty.broker_admin_url) as connection:
         channel = await connection.channel()
         for part in SERVICES:
             await channel.declare_queue(queue_of(part.name), passive=True)

@@ -51,7 +51,7 @@ async def due(world: World) -> bool:
     return bool(await rows(world, "payment", _DUE, world.clock.time + timedelta(seconds=DUE_SECONDS)))
 
 
-async def unfinished(world: World) -> dict[str, list[dict[str, Any]]]:
+async def unfinished(world: World, story: "Story") -> dict[str, list[dict[str, Any]]]:
     """What has not come to its end yet."""
     world.look_whole()
     found = {
@@ -62,6 +62,9 @@ async def unfinished(world: World) -> dict[str, list[dict[str, Any]]]:
     }
     if not world.still or world.withheld:
         found["messages"] = [{name: len(queue.waiting) for name, queue in world.queues.items()}]
+    ours, theirs = await _balances(world, story)
+    if (back := ours["refunds"], ours["disputes"]) != (known := (theirs["refunded"], _disputed(theirs))):
+        found["given back by hand, or disputed"] = [{"ours": back, "theirs": known}]
     return found
 
 
@@ -87,18 +90,29 @@ def _check_anomalies(world: World, swapped: set[str]) -> None:
 
 async def _check_ledger(world: World, story: "Story") -> None:
     """Our books are the provider's to the cent."""
+    ours, theirs = await _balances(world, story)
+    assert sum(ours.values()) == 0
+    assert (ours["holds"], ours["hold_promises"]) == (theirs["held"], -theirs["held"])
+    assert ours["refunds"] == theirs["refunded"]
+    assert ours["disputes"] == _disputed(theirs)
+    assert ours["payouts"] == theirs["transferred"]
+    gone = sum(theirs[name] for name in ("fees", "refunded", "transferred")) + _disputed(theirs)
+    assert ours["provider_receivable"] == theirs["captured"] - gone
+
+
+async def _balances(world: World, story: "Story") -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """Our accounts and the lines of the provider's book."""
     document: Any = world.provider.sandbox.state.books.document()
     campaign = document["campaigns"].get(str(story.campaign_id), {})
     lines = campaign.get(story.plan.currency.lower(), {})
-    theirs = {name: _ours(line["minor"], story) for name, line in lines.items()}
+    theirs = defaultdict(int, {name: _ours(line["minor"], story) for name, line in lines.items()})
     balances = await rows(world, "payment", "SELECT account, sum(amount)::bigint AS sum FROM entry GROUP BY account")
-    ours = defaultdict(int, {row["account"]: row["sum"] for row in balances})
-    assert sum(ours.values()) == 0
-    assert (ours["holds"], ours["hold_promises"]) == (theirs.get("held", 0), -theirs.get("held", 0))
-    assert ours["refunds"] == theirs.get("refunded", 0)
-    assert ours["payouts"] == theirs.get("transferred", 0)
-    received = [theirs.get(name, 0) for name in ("captured", "fees", "refunded", "transferred")]
-    assert ours["provider_receivable"] == received[0] - sum(received[1:])
+    return defaultdict(int, {row["account"]: row["sum"] for row in balances}), theirs
+
+
+def _disputed(theirs: Mapping[str, int]) -> int:
+    """What disputes have cost, with their fees."""
+    return theirs["disputed"] + theirs["dispute_fees"] - theirs["reinstated"]
 
 
 async def _check_pledges(world: World, story: "Story") -> None:
@@ -113,7 +127,7 @@ async def _check_pledges(world: World, story: "Story") -> None:
             continue
         pledge, told = str(placed.pledge_id), f"{placed} {row}"
         assert held[pledge] == 0, told
-        assert kept[pledge] == (row["amount_minor"] if row["status"] == "captured" else 0), told
+        assert kept[pledge] == (_kept_minor(row) if row["status"] == "captured" else 0), told
         assert row["status"] in {"cancelled", "refunded"} or not placed.cancelled, told
         assert row["status"] != "captured" or not story.given_up, told
     await _check_buckets(world, found)
@@ -143,8 +157,15 @@ async def _check_buckets(world: World, found: Mapping[Any, Mapping[str, Any]]) -
     captured = [pledge for pledge in found.values() if pledge["status"] == "captured"]
     ended = [pledge for pledge in found.values() if pledge["status"] != "captured"]
     assert (row["waiting"], row["held"], row["owing"]) == (0, 0, 0)
-    assert (row["captured"], row["captured_minor"]) == (len(captured), sum(p["amount_minor"] for p in captured))
-    assert (row["ended"], row["ended_minor"]) == (len(ended), sum(p["amount_minor"] for p in ended))
+    kept = sum(map(_kept_minor, captured))
+    assert (row["captured"], row["captured_minor"]) == (len(captured), kept)
+    given_back = sum(p["amount_minor"] for p in captured) - kept
+    assert (row["ended"], row["ended_minor"]) == (len(ended), sum(p["amount_minor"] for p in ended) + given_back)
+
+
+def _kept_minor(captured: Mapping[str, Any]) -> int:
+    """What is left of a captured pledge after refunds of a part."""
+    return int(captured["amount_minor"] - captured["refunded_minor"])
 
 
 async def _check_settlement(world: World, found: Mapping[Any, Mapping[str, Any]]) -> None:

@@ -1,13 +1,12 @@
 """How many seeds are run, or which one, and what all runs of a worker stand on."""
 
 import os
-import uuid
 from collections.abc import Iterator
 
 import pytest
 
 from deploy.local.servers import Servers
-from tests.conftest import TEST_PREFIX
+from tests.rooms import new_name
 from tests.simulation.runs import Ground
 from tests.simulation.runs import ground as open_ground
 
@@ -30,5 +29,5 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def ground(servers: Servers) -> Iterator[Ground]:
-    with open_ground(servers.backing, f"{TEST_PREFIX}{uuid.uuid4().hex[:12]}") as ready:
+    with open_ground(servers.backing, new_name()) as ready:
         yield ready

@@ -52,10 +52,11 @@ class Ground:
         fill = [f"INSERT INTO {name} TABLE {_copy(name)}" for name in self.filled]
         self.loop.outside(self.admin.execute(";".join((f"TRUNCATE {', '.join(names)}", *fill))))
 
-    def world(self, fate: Fate) -> World:
+    def world(self, fate: Fate, plan: Plan) -> World:
         turn = asyncio.Lock()
         databases = {name: Database(connection, turn) for name, connection in self.connections.items()}
-        return World(self.loop, databases, fate, admin=Database(self.admin, turn), tables=self.tables)
+        admin = Database(self.admin, turn)
+        return World(self.loop, databases, fate, admin=admin, tables=self.tables, complaints=plan.complaints)
 
 
 @contextmanager
@@ -129,7 +130,7 @@ def run(ground: Ground, seed: int, what: Run = USUAL) -> Fate:
 
 
 async def _run(ground: Ground, fate: Fate, plan: Plan, what: Run) -> None:
-    world = ground.world(fate)
+    world = ground.world(fate, plan)
     try:
         await world.open()
         story = Story(world, plan)

@@ -73,6 +73,7 @@ class Plan:
     backers: tuple[Backer, ...]
     given_up_at: float | None  # by the creator
     scenes: tuple[tuple[float, float], ...]  # start and length; between them time is jumped over
+    complaints: float = 0.0  # how many of all charges are given back by hand, or disputed
 
 
 def plan_of(seed: int, pledges: int = PLEDGES) -> Plan:
@@ -93,6 +94,7 @@ def plan_of(seed: int, pledges: int = PLEDGES) -> Plan:
         backers=backers,
         given_up_at=chance.choice((5.0, second + 3, deadline - 1, deadline + 1)) if chance.random() < 0.15 else None,
         scenes=tuple(_scenes(chance, second, deadline)),
+        complaints=chance.choice((0.0, 0.2)),
     )
 
 

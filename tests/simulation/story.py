@@ -68,11 +68,11 @@ class Story:
         await asyncio.gather(*people)
         for seconds in HEALING_SECONDS:
             await self._rest()
-            if not await unfinished(world):
+            if not await unfinished(world, self):
                 return
             await world.jump_to(world.seconds + seconds)
         await self._rest()
-        left = await unfinished(world)
+        left = await unfinished(world, self)
         assert not left, f"it does not end: {left}"
 
     async def _rest(self) -> None:

@@ -37,6 +37,7 @@ from stripe_sandbox.rendering import render_event
 from stripe_sandbox.resources import Endpoint
 from stripe_sandbox.webhooks import signature
 from tests.simulation.broker import RELAY_SECONDS, Broker, Queue
+from tests.simulation.complaints import Complaints
 from tests.simulation.faults import Fate
 from tests.simulation.loop import RESOLUTION_SECONDS, VirtualLoop, virtual_loop
 from tests.simulation.process import Database, GoneError, Process
@@ -123,6 +124,7 @@ class World:
         *,
         admin: Database,
         tables: Mapping[str, Sequence[str]],
+        complaints: float,
     ) -> None:
         self.loop = loop
         self.databases = databases
@@ -136,6 +138,7 @@ class World:
         self.processes: dict[str, list[Process]] = {name: [] for name in SERVICES}
         self.webhooks_on_their_way = 0
         self.people = random.Random(f"{fate.seed} at the bank")
+        self.complaints = Complaints(self.provider.sandbox, complaints, random.Random(f"{fate.seed} complaints"))
         self.ids = random.Random(f"{fate.seed} ids")
         self._account = ours(PaymentSettings(**COMMON, **SERVICES["payment"].given))
         self._dirty = {name: asyncio.Event() for name in SERVICES}
@@ -311,6 +314,8 @@ class World:
     def _told_by_provider(self, event: ProviderEvent, endpoint: Endpoint) -> None:
         if event.type.endswith(".requires_action"):
             self.background(self._at_the_bank(event.subject.id))
+        if self.complaints.is_one_due(event):
+            self.background(self.complaints.complain(event.subject.id))
         if event.type not in WEBHOOK_EVENTS:
             event.deliveries[endpoint.id] = Delivery.DELIVERED  # nobody wants to hear of it
             return
@@ -362,5 +367,9 @@ class World:
 
     @property
     def withheld(self) -> int:
-        """Messages and webhooks that come later."""
-        return self.webhooks_on_their_way + sum(len(queue.withheld) for queue in self.queues.values())
+        """Messages, webhooks and complaints that come later."""
+        return (
+            self.webhooks_on_their_way
+            + self.complaints.coming
+            + sum(len(queue.withheld) for queue in self.queues.values())
+        )

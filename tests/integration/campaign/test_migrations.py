@@ -39,8 +39,8 @@ async def as_before(connection: Any, campaign: Campaign, pledged_minor: int) -> 
     )
 
 
-async def test_old_rows_are_listed_found_and_know_their_backers(provisioned: Provisioned, tmp_path: Path) -> None:
-    url = provisioned.database_urls["campaign"]
+async def test_old_rows_are_listed_found_and_know_their_backers(empty: Provisioned, tmp_path: Path) -> None:
+    url = empty.database_urls["campaign"]
     before = tmp_path / "campaign" / "migrations"
     before.mkdir(parents=True)
     copy(HOUSE.migrations / "0001_campaign.sql", before)

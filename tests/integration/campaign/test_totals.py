@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 from pydantic_core import from_json
 
-from campaign.app import HOUSE
 from campaign.domain_commands import AddTier, Bounds, CancelCampaign, CloseCampaign, DraftCampaign, LaunchCampaign
 from campaign.handlers import DEFINITION
 from campaign.pages import read_pages
@@ -242,11 +241,10 @@ class TestMilestones:
 
     @pytest.mark.parametrize("seed", range(5))
     async def test_falls_climbs_and_a_leap_on_three_replicas_fire_each_once_in_order(
-        self, provisioned: Provisioned, seed: int
+        self, database: Provisioned, seed: int
     ) -> None:
         """Small pledges come and go around every threshold while one big pledge crosses three at once."""
-        database_url = provisioned.database_urls["campaign"]
-        async with house(database_url, DEFINITION, HOUSE.migrations, replicas=3) as core:
+        async with house(database, DEFINITION, replicas=3) as core:
             campaign_id, _ = await launched(core)
             staying = [life(campaign_id, 500, PledgePlaced, PledgeAuthorized) for _ in range(9)]
             going = [life(campaign_id, 900, PledgePlaced, PledgeAuthorized, PledgeCancelled) for _ in range(30)]

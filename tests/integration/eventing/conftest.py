@@ -56,14 +56,14 @@ async def _replica(database_url: str, gather_seconds: float) -> AsyncIterator[Ja
 
 
 @pytest.fixture
-async def ground(provisioned: Provisioned) -> Ground:
-    url = provisioned.database_urls[SOURCE]
+async def ground(empty: Provisioned) -> Ground:
+    url = empty.database_urls[SOURCE]
     async with await connect_pool(url, "schema") as pool:
         for file in sorted(CORE.glob("*.sql")):
             await pool.execute(file.read_text())
         await pool.execute(SCHEMA)
-    await declare(provisioned.broker_admin_url)
-    return Ground(url, provisioned.broker_urls[SOURCE], provisioned.broker_admin_url, provisioned.broker_urls["pledge"])
+    await declare(empty.broker_admin_url)
+    return Ground(url, empty.broker_urls[SOURCE], empty.broker_admin_url, empty.broker_urls["pledge"])
 
 
 @pytest.fixture

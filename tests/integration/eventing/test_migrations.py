@@ -11,8 +11,8 @@ from eventing.migrations import CORE, MigrationError, migrate
 
 
 @pytest.fixture
-def url(provisioned: Provisioned) -> str:
-    return provisioned.database_urls["pledge"]
+def url(empty: Provisioned) -> str:
+    return empty.database_urls["pledge"]
 
 
 @pytest.fixture

@@ -2,11 +2,9 @@
 
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-import notifier
 from deploy.local.provision import Provisioned
 from eventing.database import Pool
 from notifier.gateway import MailServer, SmtpConnection
@@ -16,14 +14,13 @@ from notifier.letters import Letters
 from tests.integration.house import House, house
 from tests.integration.notifier.post_office import HOST, PostOffice, post_office
 
-MIGRATIONS = Path(next(iter(notifier.__path__))) / "migrations"
 PATIENCE = timedelta(days=1)
 MAIL_FROM = "Groundswell <mail@groundswell.example>"
 
 
 @pytest.fixture
-async def core(provisioned: Provisioned) -> AsyncIterator[House]:
-    async with house(provisioned.database_urls["notifier"], DEFINITION, MIGRATIONS, replicas=2) as opened:
+async def core(database: Provisioned) -> AsyncIterator[House]:
+    async with house(database, DEFINITION, replicas=2) as opened:
         yield opened
 
 

@@ -63,9 +63,9 @@ async def service(provisioned: Provisioned, sandbox: Sandbox, more_settings: dic
 
 
 @pytest.fixture
-async def core(provisioned: Provisioned) -> AsyncIterator[House]:
+async def core(database: Provisioned) -> AsyncIterator[House]:
     """The service without its doors and workers: the clock stands still, and the test gives the provider's answers."""
-    async with house(provisioned.database_urls["payment"], DEFINITION, HOUSE.migrations) as running_core:
+    async with house(database, DEFINITION) as running_core:
         yield running_core
 
 

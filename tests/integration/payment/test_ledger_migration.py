@@ -143,14 +143,14 @@ class Old:
 
 
 @pytest.fixture
-async def old(provisioned: Provisioned, tmp_path: Path) -> AsyncIterator[Old]:
+async def old(empty: Provisioned, tmp_path: Path) -> AsyncIterator[Old]:
     folder = tmp_path / "payment" / "migrations"
     folder.mkdir(parents=True)
     for name in sorted(MIGRATIONS.glob("*.sql")):
         if "two_phases" in name.name:
             break
         copy(name, folder)
-    url = provisioned.database_urls["payment"]
+    url = empty.database_urls["payment"]
     await migrations.migrate(url, migrations.CORE, folder)
     async with await connect_pool(url, "test") as pool:
         yield Old(url, pool)

@@ -175,7 +175,7 @@ class CrashingProvider(StripeProvider):
 @asynccontextmanager
 async def core(provisioned: Provisioned, sandbox: Sandbox, replicas: int = 1) -> AsyncIterator[tuple[House, Platform]]:
     """The service without its own worker, on a clock that goes."""
-    async with house(provisioned.database_urls["payment"], DEFINITION, MIGRATIONS, replicas) as inside:
+    async with house(provisioned, DEFINITION, replicas) as inside:
         inside.clock.frozen_at = None
         yield inside, Platform(inside.commit, inside.pool, sandbox)
 

@@ -13,7 +13,6 @@ import pytest
 import payment
 from contracts.ids import new_id
 from deploy.local.provision import Provisioned
-from eventing import migrations
 from eventing.database import Pool, connect_pool
 
 MIGRATIONS = Path(payment.__file__).parent / "migrations"
@@ -76,9 +75,8 @@ class Books:
 
 
 @pytest.fixture
-async def books(provisioned: Provisioned) -> AsyncIterator[Books]:
-    url = provisioned.database_urls["payment"]
-    await migrations.migrate(url, migrations.CORE, MIGRATIONS)
+async def books(database: Provisioned) -> AsyncIterator[Books]:
+    url = database.database_urls["payment"]
     async with await connect_pool(url, "test") as pool:
         yield Books(pool)
 

@@ -14,15 +14,15 @@ from tests.integration.pledge.backers import Backers
 
 
 @pytest.fixture
-async def pledges(provisioned: Provisioned) -> AsyncIterator[House]:
+async def pledges(database: Provisioned) -> AsyncIterator[House]:
     """One replica."""
-    async with _open(provisioned, 1) as opened:
+    async with _open(database, 1) as opened:
         yield opened
 
 
 @pytest.fixture
-async def two_replicas(provisioned: Provisioned) -> AsyncIterator[House]:
-    async with _open(provisioned, 2) as opened:
+async def two_replicas(database: Provisioned) -> AsyncIterator[House]:
+    async with _open(database, 2) as opened:
         yield opened
 
 
@@ -31,5 +31,5 @@ def backers(pledges: House) -> Backers:
     return Backers(pledges)
 
 
-def _open(provisioned: Provisioned, replicas: int) -> AbstractAsyncContextManager[House]:
-    return house(provisioned.database_urls["pledge"], HOUSE.definition, HOUSE.migrations, replicas)
+def _open(database: Provisioned, replicas: int) -> AbstractAsyncContextManager[House]:
+    return house(database, HOUSE.definition, replicas)

@@ -18,7 +18,7 @@ from contracts.ids import new_id
 from deploy.local.issuer import Issuer, Role, application
 from deploy.local.provision import Provisioned
 from deploy.topology import JWT_AUDIENCE, JWT_ISSUER
-from eventing import migrations, topology
+from eventing import topology
 from eventing.clock import DatabaseClock
 from eventing.runtime import Runtime
 from pledge.app import HOUSE, Settings
@@ -97,7 +97,6 @@ class Door:
 
 @asynccontextmanager
 async def open_door(provisioned: Provisioned, issuer_directory: Path) -> AsyncIterator[Door]:
-    await migrations.migrate(provisioned.database_urls["pledge"], migrations.CORE, HOUSE.migrations)
     await topology.declare(provisioned.broker_admin_url)
     issuer = await asyncio.to_thread(Issuer, issuer_directory)
     async with serving(application(issuer)) as address:

@@ -17,7 +17,7 @@ from bench.load import Call
 from contracts.event import Event
 from contracts.ids import new_id
 from deploy.local.provision import Provisioned
-from eventing import migrations, topology
+from eventing import topology
 from eventing.clock import DatabaseClock
 from eventing.runtime import Runtime
 from pledge.app import HOUSE, Settings
@@ -59,7 +59,6 @@ class Replicas:
 
 @asynccontextmanager
 async def replicas(provisioned: Provisioned, number: int, clock: DatabaseClock) -> AsyncIterator[Replicas]:
-    await migrations.migrate(provisioned.database_urls["pledge"], migrations.CORE, HOUSE.migrations)
     await topology.declare(provisioned.broker_admin_url)
     issuer = Issuer()
     issuer.keys["quick"] = ed25519.Ed25519PrivateKey.generate()  # thousands of tokens are signed

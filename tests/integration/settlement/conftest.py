@@ -1,23 +1,20 @@
 """Settlement's core on a real database, with the timers of two replicas."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-import settlement
 from deploy.local.provision import Provisioned
 from settlement.handlers import DEFINITION
 from settlement.jobs import Settler
 from tests.integration.house import House, house
 
-MIGRATIONS = Path(next(iter(settlement.__path__))) / "migrations"
 OUTSTANDING_MAX = 5
 
 
 @pytest.fixture
-async def core(provisioned: Provisioned) -> AsyncIterator[House]:
-    async with house(provisioned.database_urls["settlement"], DEFINITION, MIGRATIONS, replicas=2) as opened:
+async def core(database: Provisioned) -> AsyncIterator[House]:
+    async with house(database, DEFINITION, replicas=2) as opened:
         yield opened
 
 
