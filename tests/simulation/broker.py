@@ -13,7 +13,8 @@ from contracts.event import Event
 from contracts.registry import PUBLIC_EVENTS
 from contracts.subscriptions import SUBSCRIPTIONS
 from tests.simulation.faults import Fate
-from tests.simulation.process import Database, GoneError, Process, real
+from tests.simulation.loop import real
+from tests.simulation.process import Database, GoneError, Process
 
 RELAY_SECONDS: Final = 0.15  # Mean time from a commit to the broker.
 DELIVERY_SECONDS: Final = 0.25  # Mean time that a queue gathers.
@@ -93,7 +94,7 @@ class Broker:
         """Publish what a service has recorded since the last time."""
         database, types = self.databases[service], [t for t in PUBLIC_EVENTS if t.startswith(f"{service}.")]
         async with database.turn:
-            rows = await real(database.connection.fetch(_NEW, service, self.positions.get(service, 0), types))
+            rows = real(database.connection.fetch(_NEW, service, self.positions.get(service, 0), types))
         for row in rows:
             data = from_json(row["data"])
             envelope = Envelope(

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from payment.stripe_money import from_stripe
-from tests.simulation.loop import virtual_loop
+from tests.simulation.loop import real
 from tests.simulation.world import World
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ DUE_SECONDS: Final = 10  # What comes by itself within this is waited for.
 async def rows(world: World, service: str, query: str, *given: Any) -> list[dict[str, Any]]:
     database = world.databases[service]
     async with database.turn:
-        return [dict(row) for row in await virtual_loop().real(database.connection.fetch(query, *given))]
+        return [dict(row) for row in real(database.connection.fetch(query, *given))]
 
 
 async def due(world: World) -> bool:

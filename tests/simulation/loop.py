@@ -1,19 +1,19 @@
 """An event loop whose time is virtual: when nothing can happen before the next timer, it is that time already.
 
-Real work, which is PostgreSQL's alone, is done inside `real`: meanwhile time stands still. So a run takes as long as
-its statements do, whether it lasts a second or two months, and what happens depends on its seed alone.
+Real work, which is PostgreSQL's alone, is done by a loop of real time inside this one: meanwhile everything stands
+still. So a run takes as long as its statements do, whether it lasts a second or two months, and what happens depends on
+its seed alone.
 """
 
 import asyncio
 import heapq
 import itertools
 import selectors
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
-REAL_WAIT_SECONDS: Final = 0.05  # PostgreSQL wakes the selector earlier than that.
 RESOLUTION_SECONDS: Final = 1e-6  # A float of months of seconds is as exact as that.
 
 # The tasks of the process in whose name code runs: what it starts is the process's as well, and dies with it.
@@ -26,17 +26,11 @@ class StandstillError(Exception):
 
 class _Selector(selectors.DefaultSelector):
     now = 0.0
-    busy = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Answers of real work are looked at only when all that could go on has: their order is no matter of speed."""
-        if timeout is not None and timeout <= 0:
-            return []
-        if self.busy:
-            return super().select(REAL_WAIT_SECONDS)
         if timeout is None:
             raise StandstillError("nothing can happen any more")
-        self.now += timeout
+        self.now += max(0, timeout)
         return []
 
 
@@ -60,6 +54,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._clock_resolution = RESOLUTION_SECONDS
         self._free: set[asyncio.Task[Any]] = set()
         self._timers = itertools.count(1)
+        self._outside = asyncio.SelectorEventLoop()
 
     def time(self) -> float:
         return self._virtual.now
@@ -108,29 +103,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             task.cancel()
         await asyncio.gather(*self._free, return_exceptions=True)
 
-    async def real(self, work: Awaitable[T]) -> T:
-        """The result of something that takes real time. It is never broken off in the middle."""
-
-        async def whole() -> T:
-            return await work
-
-        task = self.free_task(whole())
-        self._virtual.busy += 1
+    def real(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of something that takes real time. Nothing else happens meanwhile, and it is never broken off."""
+        running = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
         try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.wait({task})
-            raise
+            return self._outside.run_until_complete(work)
         finally:
-            self._virtual.busy -= 1
+            asyncio._set_running_loop(running)
 
-    def outside(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run something in real time, such as connecting."""
-        self._virtual.busy += 1
-        try:
-            return self.run_until_complete(work)
-        finally:
-            self._virtual.busy -= 1
+    def close(self) -> None:
+        super().close()
+        self._outside.close()
 
 
 def virtual_loop() -> VirtualLoop:
@@ -138,3 +122,8 @@ def virtual_loop() -> VirtualLoop:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     return loop
+
+
+def real(work: Coroutine[Any, Any, T]) -> T:
+    """`VirtualLoop.real` of the loop that runs."""
+    return virtual_loop().real(work)

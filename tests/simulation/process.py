@@ -1,7 +1,7 @@
 """A replica of a service as it is put together in its `app.py`, on a database connection that may fail at any step."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -17,7 +17,7 @@ from eventing.house import House, Rooms
 from eventing.restored import version_floor
 from eventing.runtime import Job, Runtime
 from tests.simulation.faults import Crash, Fate
-from tests.simulation.loop import OWNER, VirtualLoop
+from tests.simulation.loop import OWNER, real
 
 T = TypeVar("T")
 DATABASE_SECONDS: Final = 0.1  # Mean time until a transaction begins.
@@ -89,7 +89,7 @@ class Process:
 
     async def _version_floor(self) -> int:
         async with self.database.turn:
-            return await real(version_floor(cast("Pool", self.database.connection)))
+            return real(version_floor(cast("Pool", self.database.connection)))
 
     async def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Something asked of this process.
@@ -202,7 +202,7 @@ class _Acquired:
         database = self._process.database
         try:
             if database.connection.is_in_transaction():  # it died while one was begun
-                await real(database.connection.execute("ROLLBACK"))
+                real(database.connection.execute("ROLLBACK"))
         finally:
             database.turn.release()
 
@@ -232,7 +232,7 @@ class _Connection:
     async def _run(self, statement: Callable[..., Coroutine[Any, Any, T]], *query: Any) -> T:
         if self.depth:
             self.process.check()
-            return await real(statement(*query))
+            return real(statement(*query))
         return await self.step(lambda: statement(*query), "a statement")
 
     async def step(self, do: Callable[[], Coroutine[Any, Any, T]], what: str) -> T:
@@ -240,7 +240,7 @@ class _Connection:
         crash = self.process.step(what)
         if crash is Crash.BEFORE:
             await self.process.crash()
-        result = await real(do())
+        result = real(do())
         if crash is Crash.AFTER:
             await self.process.crash()
         if crash is Crash.REPORTED:
@@ -255,7 +255,7 @@ class _Transaction:
 
     async def __aenter__(self) -> Self:
         self._connection.process.check()
-        await real(self._real.start())
+        real(self._real.start())
         self._connection.depth += 1
         return self
 
@@ -265,10 +265,10 @@ class _Transaction:
         connection = self._connection
         connection.depth -= 1
         if kind is not None or connection.process.gone.is_set():
-            await real(self._real.rollback())
+            real(self._real.rollback())
             connection.process.check()
         elif connection.depth:
-            await real(self._real.commit())
+            real(self._real.commit())
         else:
             await self._commit()
 
@@ -286,10 +286,4 @@ class _Transaction:
             await connection.step(commit, "a transaction")
         finally:
             if not done:
-                await real(self._real.rollback())
-
-
-async def real(work: Awaitable[T]) -> T:
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualLoop)
-    return await loop.real(work)
+                real(self._real.rollback())

@@ -50,7 +50,7 @@ class Ground:
         """The ledger's triggers let nobody do it but a superuser."""
         names = [f"{service}.{table}" for service, tables in self.tables.items() for table in tables]
         fill = [f"INSERT INTO {name} TABLE {_copy(name)}" for name in self.filled]
-        self.loop.outside(self.admin.execute(";".join((f"TRUNCATE {', '.join(names)}", *fill))))
+        self.loop.real(self.admin.execute(";".join((f"TRUNCATE {', '.join(names)}", *fill))))
 
     def world(self, fate: Fate, plan: Plan) -> World:
         turn = asyncio.Lock()
@@ -66,9 +66,9 @@ def ground(backing: Backing, namespace: str) -> Iterator[Ground]:
         with pytest.MonkeyPatch.context() as patch:
             for module, name in SELDOM:
                 patch.setattr(module, name, SELDOM_SECONDS)
-            yield loop.outside(_prepare(loop, backing, namespace))
+            yield loop.real(_prepare(loop, backing, namespace))
     finally:
-        loop.outside(drop_database(backing, namespace))
+        loop.real(drop_database(backing, namespace))
         loop.close()
 
 

@@ -307,7 +307,7 @@ class World:
 
     async def _as_superuser(self, *statements: str) -> None:
         async with self.admin.turn:
-            await self.loop.real(self.admin.connection.execute(";".join(statements)))
+            self.loop.real(self.admin.connection.execute(";".join(statements)))
 
     # -- webhooks --------------------------------------------------------------------------------------------------
 
