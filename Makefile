@@ -18,7 +18,7 @@ run: setup ## Start the platform, print its addresses, stay until Ctrl-C
 
 test: lint ## Lint, types, architecture, and the tests against real servers
 	@$(BIN)/python -m pytest tests/acceptance
-	@$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder --ignore tests/acceptance --ignore tests/simulation
+	@$(BIN)/python -m pytest --numprocesses 3 --no-loadscope-reorder --ignore tests/acceptance
 
 test-stripe: setup ## The payment journeys on Stripe's test mode: STRIPE_API_KEY=sk_test_…
 	@$(BIN)/python -m pytest tests/stripe/on_stripe.py

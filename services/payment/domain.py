@@ -92,15 +92,14 @@ def lift_stop(p: Payment, pledge_id: PledgeId) -> tuple[Event, ...]:
 
 
 def order_change(p: Payment, ordered: ChangeOrdered) -> tuple[Event, ...]:
-    return () if ordered.change_id in p.changes else (ordered,)
+    known = p.changes.get(ordered.change_id)
+    return (ordered,) if known is None or (known.accepted and known.ordered is None) else ()
 
 
 def end_change(p: Payment, ended: ChangeEnded) -> tuple[Event, ...]:
-    """The end may be heard of before the wish, or before its hold. One that moved no money was never ours."""
+    """The end may be heard of before the wish, or before its hold."""
     known = p.changes.get(ended.change_id)
-    if (known is None and ended.accepted) or (known is not None and known.stage is Stage.OVER):
-        return ()
-    return (ended,)
+    return (ended,) if known is None or not (known.accepted or known.stage is Stage.OVER) else ()
 
 
 # -- steps ---------------------------------------------------------------------------------------------------------
@@ -228,7 +227,7 @@ def _look(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
 def _taken(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
     if p.captured:
         return None
-    if not p.hold_id:
+    if not p.hold_id and not (p.retold and p.started):  # of attempts in the same order as before: under the same keys
         return _Wanted(creation_of(ordered), ordered.amount)
     for change in _open_changes(p):
         kind = Kind.SAVE if ordered.strategy is PaymentStrategy.SAVED_CARD else Kind.AUTHORIZE

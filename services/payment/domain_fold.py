@@ -103,7 +103,8 @@ def _wished(p: Payment, event: Event) -> Payment:  # noqa: PLR0911 - one a kind 
         case RefundOrdered():
             return replace(p, refunds=(*p.refunds, event), refunds_known=p.refunds_known | {event.refund_id})
         case ChangeOrdered():
-            return _with_change(p, event.change_id, Change(event))
+            others = {one: change for one, change in p.changes.items() if one != event.change_id}  # in their order
+            return replace(p, changes={**others, event.change_id: Change(event, accepted=len(others) < len(p.changes))})
         case ChangeEnded():
             return _change_ended(p, event)
         case _:
@@ -198,21 +199,28 @@ def _change_held(p: Payment, fact: PaymentChangeAuthorized) -> Payment:
     if change.stage is Stage.OVER:
         others = (one for one in p.spare if one.hold_id != hold.hold_id)  # it was awaited
         return replace(p, spare=(*others, hold))
+    if change.accepted:
+        return _swapped(_with_change(p, fact.change_id, replace(change, stage=Stage.OVER, hold=None)), hold)
     return _with_change(p, fact.change_id, replace(change, stage=Stage.HELD, hold=hold))
 
 
 def _change_ended(p: Payment, ended: ChangeEnded) -> Payment:
-    """Swap the holds, or let go of the new one."""
-    change = p.changes.get(ended.change_id, Change(None))
+    """Swap the holds, let go of the new one, or wait for it."""
+    change = p.changes.get(ended.change_id)
+    if change is None:
+        return _with_change(p, ended.change_id, Change(None, Stage.OVER, accepted=ended.accepted))
+    if ended.accepted and change.stage is not Stage.HELD:
+        return _with_change(p, ended.change_id, replace(change, accepted=True))
     p = _with_change(p, ended.change_id, Change(change.ordered, Stage.OVER))
     if change.hold is None:
         return p
-    if not ended.accepted or change.stage is not Stage.HELD:
-        return replace(p, spare=(*p.spare, change.hold))
+    return _swapped(p, change.hold) if ended.accepted else replace(p, spare=(*p.spare, change.hold))
+
+
+def _swapped(p: Payment, hold: Hold) -> Payment:
+    """A change's hold is the current one. `authorized` has counted it when it was taken."""
     old = (p.hold,) if p.hold else ()
-    authorized = p.authorized  # counted when the change's hold was taken
-    swapped = replace(_holds(p, change.hold), authorized=authorized, minor=change.hold.minor)
-    return replace(swapped, spare=(*p.spare, *old))
+    return replace(_holds(p, hold), authorized=p.authorized, minor=hold.minor, spare=(*p.spare, *old))
 
 
 def _let_go(p: Payment, hold_id: str) -> Payment:

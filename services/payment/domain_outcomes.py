@@ -74,6 +74,8 @@ def _refused(p: Payment, ordered: PaymentOrdered, step: Step, declined: Declined
             return _not_renewed(p, ordered, declined)
         case Kind.FOLLOW if p.hold and step.hold_id == p.hold.hold_id:
             return _lost(p, ordered, p.hold)
+        case Kind.AUTHORIZE | Kind.SAVE if p.retold:  # it was released for the change
+            return StepEnded(pledge_id=ordered.pledge_id, reason=declined.code)
         case Kind.AUTHORIZE | Kind.SAVE | Kind.FOLLOW:
             return PaymentDeclined(**about, reason=declined.code, hard=declined.hard)
         case Kind.CAPTURE if p.hold and declined.code == HOLD_EXPIRED:

@@ -162,15 +162,16 @@ Doubt = Literal["campaign_unknown", "terms_differ", "captured_differs", "nothing
 def doubt(wanted: Wanted, campaign: Campaign | None, payout: Payout, books: Totals) -> Doubt | None:
     """Why nothing is paid out now. The ledger and the launch are the truth, not the request.
 
-    Settlement has counted what was captured and not wholly refunded up to some moment, so its sum lies between the
-    ledger's captured sum without refunds and with them, whatever was given back meanwhile. Anything else means that
-    one of the two does not know of a capture.
+    Settlement has counted what was captured and not wholly given back up to some moment, so its sum lies between the
+    ledger's captured sum without refunds and disputes and with them, whatever went back meanwhile. (A pledge that is
+    cancelled when its bank has the money needs no refund.) Else one of the two does not know of a capture.
     """
     if campaign is None:
         return "campaign_unknown"
     if (campaign.creator_id, campaign.platform_fee_bps) != (wanted.creator_id, wanted.platform_fee_bps):
         return "terms_differ"
-    if not payout.sent and not books.captured - books.refunded <= wanted.captured <= books.captured:
+    went_back = books.refunded + books.disputed
+    if not payout.sent and not books.captured - went_back <= wanted.captured <= books.captured:
         return "captured_differs"
     if _cleared(available(wanted, payout, books), wanted.currency) <= 0:
         return "nothing_left"

@@ -52,14 +52,17 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class Change:
-    """A change of the pledge. `ordered` is None if its end was heard of first: then nothing is ever taken for it.
+    """A change of the pledge. `ordered` is None if its end was heard of first.
 
+    Nothing is ever taken for one that was dropped by then. One that was accepted moves no money, or is told anew to a
+    database that has forgotten it: then its hold is taken again under the same key, and is the current one at once.
     `hold` is what the provider has for it: awaited or held.
     """
 
     ordered: ChangeOrdered | None
     stage: Stage = Stage.WANTED
     hold: Hold | None = None
+    accepted: bool = False  # by the pledge service, before we know its hold
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,11 @@ class Payment:
     disputed: int = 0  # what open and lost disputes have taken back
     running: Step | None = None
     started: tuple[Kind, ...] = ()
+
+    @property
+    def retold(self) -> bool:
+        """Before the database was restored it was held and then changed: the change's hold is the one that counts."""
+        return any(change.accepted and change.stage is Stage.WANTED for change in self.changes.values())
 
     @property
     def held(self) -> int:

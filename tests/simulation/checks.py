@@ -18,7 +18,7 @@ NOTHING_KEPT: Final = frozenset(ENDED) - {"captured"}
 _UNFINISHED: Final = {
     "payment": (
         ("operations", "SELECT kind, state, outcome FROM operation WHERE decided_at IS NULL"),
-        ("payouts", "SELECT campaign_id, doubt FROM payout WHERE state = 'waiting'"),
+        ("payouts", "SELECT campaign_id, doubt FROM payout WHERE state = 'waiting' AND doubt <> 'nothing_left'"),
     ),
     "pledge": (
         ("pledges", f"SELECT pledge_id, status, reason FROM pledge_view WHERE status <> ALL('{{{','.join(ENDED)}}}')"),
@@ -35,7 +35,7 @@ _UNFINISHED: Final = {
 _DUE: Final = """
     SELECT operation_id FROM operation WHERE decided_at IS NULL AND (state = 'leased' OR due_at < $1)
      UNION ALL
-    SELECT campaign_id FROM payout WHERE state = 'waiting' AND due_at < $1
+    SELECT campaign_id FROM payout WHERE state = 'waiting' AND doubt <> 'nothing_left' AND due_at < $1
 """
 DUE_SECONDS: Final = 10  # What comes by itself within this is waited for.
 

@@ -10,7 +10,7 @@ from tests.rooms import new_name
 from tests.simulation.runs import Ground
 from tests.simulation.runs import ground as open_ground
 
-RUNS_DEFAULT = 16  # By a plain `pytest tests/simulation`; `make simulate` runs 2 000.
+RUNS_DEFAULT = 200  # Also of `make test`; `make simulate` runs 2 000.
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,11 +2,18 @@
 
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.ids import ChangeId
-from contracts.payment import PaymentActionRequired, PaymentChangeAuthorized, PaymentChangeDeclined, PaymentVoided
+from contracts.payment import (
+    PaymentActionRequired,
+    PaymentChangeAuthorized,
+    PaymentChangeDeclined,
+    PaymentDeclined,
+    PaymentVoided,
+)
 from payment import domain, domain_fold
 from payment.domain_events import ChangeEnded, Kind, StepEnded
 from payment.gateway import Declined, NoEffect
@@ -85,10 +92,37 @@ class TestChange:
         assert life.last() == StepEnded(pledge_id=PLEDGE, reason="skipped")
         assert life.running is None
 
-    def test_that_moved_no_money_is_none_of_its_business(self) -> None:
-        life = Life().held()
-        before = life.state
-        assert life.end(accepted=True).state == before
+    def test_that_moved_no_money_takes_none(self) -> None:
+        life = Life().held().end(accepted=True)
+        assert (life.running, life.holds) == (None, {"pi_1": HELD})
+        assert life.capture().running is Kind.CAPTURE
+
+    @pytest.mark.parametrize("first", [Life.change, lambda life: life.end(accepted=True)])
+    def test_told_anew_to_a_restored_database_has_its_hold_taken_again_and_made_current(
+        self, first: Callable[[Life], Life]
+    ) -> None:
+        """Asked for and taken up, in either order, before its hold is known."""
+        life = first(Life().held()).change().end(accepted=True).capture(WANTED)
+        assert life.running is Kind.AUTHORIZE
+        assert life.end(accepted=True).settle().captures == [WANTED]
+        assert life.booked == life.holds == {}
+
+    def test_told_anew_whose_first_hold_was_released_for_it_takes_that_for_no_refusal(self) -> None:
+        life = Life().order().change().end(accepted=True).answer(Declined("canceled"))
+        assert (life.running, life.count(PaymentDeclined)) == (Kind.AUTHORIZE, 0)
+        assert life.settle().booked == life.holds == {"pi_1": WANTED}
+
+    def test_told_anew_are_taken_in_the_order_in_which_they_were_asked_for(self) -> None:
+        """So that each hold has the attempt, and with it the key, that it had before."""
+        life = Life().held().end(SECOND, accepted=True).change().end(accepted=True).change(SECOND, HELD)
+        assert life.state.running is not None
+        assert (life.state.running.attempt, life.state.running.change_id) == (2, FIRST)
+        assert life.settle().booked == life.holds == {"pi_3": HELD}
+
+    def test_told_anew_that_the_bank_wants_the_backer_for_waits_for_them(self) -> None:
+        life = Life().held().change().end(accepted=True).ask_backer()
+        assert life.running is Kind.FOLLOW
+        assert life.settle().booked == life.holds == {"pi_2": WANTED}
 
     def test_proof_of_no_effect_is_followed_by_another_attempt(self) -> None:
         life = Life().held().change().answer(NoEffect("never came"))

@@ -97,6 +97,9 @@ class TestMainPayout:
             (WANTED, CAMPAIGN, replace(BOOKS, captured=12_001, refunded=2_000), None),
             (WANTED, CAMPAIGN, replace(BOOKS, captured=12_001, refunded=4_000), None),
             (WANTED, CAMPAIGN, replace(BOOKS, captured=12_001, refunded=1_999), "captured_differs"),
+            # cancelled when its bank had taken it back already
+            (WANTED, CAMPAIGN, replace(BOOKS, captured=12_001, refunded=500, disputed=1_500), None),
+            (WANTED, CAMPAIGN, replace(BOOKS, captured=12_001, refunded=500, disputed=1_499), "captured_differs"),
             (WANTED, CAMPAIGN, replace(BOOKS, provider_fees=9_501), "nothing_left"),
             (WANTED, CAMPAIGN, replace(BOOKS, disputed=10_001), "nothing_left"),
         ],
