@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from payment.stripe_money import from_stripe
+from stripe_sandbox.resources import DisputeStatus
 from tests.simulation.loop import real
 from tests.simulation.world import World
 
@@ -121,13 +122,14 @@ async def _check_pledges(world: World, story: "Story") -> None:
     accepted = {placed.pledge_id for placed in story.pledges if placed.accepted}
     assert set(found) == accepted
     kept, held = _money_by_pledge(world, story)
+    lost = _lost_by_pledge(world, story)
     for placed in story.pledges:
         row = found.get(placed.pledge_id)
         if row is None:
             continue
         pledge, told = str(placed.pledge_id), f"{placed} {row}"
         assert held[pledge] == 0, told
-        assert kept[pledge] == (_kept_minor(row) if row["status"] == "captured" else 0), told
+        assert kept[pledge] == (_kept_minor(row) if row["status"] == "captured" else lost[pledge]), told
         assert row["status"] in {"cancelled", "refunded"} or not placed.cancelled, told
         assert row["status"] != "captured" or not story.given_up, told
     await _check_buckets(world, found)
@@ -146,6 +148,17 @@ def _money_by_pledge(world: World, story: "Story") -> tuple[Counter[str], Counte
         assert charged is not None
         kept[charged.metadata["pledge_id"]] -= _ours(refund.amount, story)
     return kept, held
+
+
+def _lost_by_pledge(world: World, story: "Story") -> Counter[str]:
+    """By pledge, what its bank has taken back for good."""
+    state, lost = world.provider.sandbox.state, Counter[str]()
+    for dispute in state.disputes:
+        charge = state.charges.get(dispute.charge)
+        assert charge is not None
+        if dispute.status is DisputeStatus.LOST:
+            lost[charge.metadata["pledge_id"]] += _ours(dispute.amount, story)
+    return lost
 
 
 async def _check_buckets(world: World, found: Mapping[Any, Mapping[str, Any]]) -> None:
