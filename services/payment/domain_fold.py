@@ -104,7 +104,7 @@ def _wished(p: Payment, event: Event) -> Payment:  # noqa: PLR0911 - one a kind 
             return replace(p, refunds=(*p.refunds, event), refunds_known=p.refunds_known | {event.refund_id})
         case ChangeOrdered():
             others = {one: change for one, change in p.changes.items() if one != event.change_id}  # in their order
-            return replace(p, changes={**others, event.change_id: Change(event, accepted=len(others) < len(p.changes))})
+            return replace(p, changes={**others, event.change_id: Change(event, accepted=event.change_id in p.changes)})
         case ChangeEnded():
             return _change_ended(p, event)
         case _:

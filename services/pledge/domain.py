@@ -187,8 +187,7 @@ def _moved(pledge: Pledge, event: PledgeFact) -> Pledge:
 
 
 def _held(pledge: Pledge, hold_id: str | None, capture_before: datetime | None) -> Pledge:
-    held = replace(pledge, hold_id=hold_id, capture_before=capture_before)
-    return replace(held, hold_lost=False, card_refused=False)
+    return replace(pledge, hold_id=hold_id, capture_before=capture_before, hold_lost=False, card_refused=False)
 
 
 def _with_change(pledge: Pledge, event: PledgeFact) -> Pledge:

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-import payment
 from contracts.campaign import PaymentStrategy
 from contracts.payment import PaymentAuthorized, PaymentCaptured, PaymentRefunded, PaymentVoided
 from deploy.local.provision import Provisioned
@@ -32,7 +31,6 @@ from tests.integration.payment.conftest import TIMEOUT_SECONDS, connected
 from tests.integration.payment.platform import Platform, Sandbox, until
 from tests.integration.served import served
 
-MIGRATIONS = Path(payment.__file__).parent / "migrations"
 CREATE = "/v1/payment_intents"
 CAPTURE = "/v1/payment_intents/*/capture"
 CANCEL = "/v1/payment_intents/*/cancel"

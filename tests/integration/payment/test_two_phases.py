@@ -4,18 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID
 
 import asyncpg
 import pytest
 
-import payment
 from contracts.ids import new_id
 from deploy.local.provision import Provisioned
 from eventing.database import Pool, connect_pool
 
-MIGRATIONS = Path(payment.__file__).parent / "migrations"
 NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
 POST = """
     INSERT INTO posting (posting_id, campaign_id, event, booked_at, phase, pending_id, reference)
