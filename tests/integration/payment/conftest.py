@@ -43,22 +43,19 @@ async def sandbox(sandbox_process: str) -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 def more_settings() -> dict[str, Any]:
-    """What a test sets beside the usual."""
+    """What a test sets beside the usual, or otherwise."""
     return {}
 
 
 @pytest.fixture
 async def service(provisioned: Provisioned, sandbox: Sandbox, more_settings: dict[str, Any]) -> AsyncIterator[Served]:
-    async with served(
-        HOUSE,
-        Settings,
-        provisioned,
-        stripe_api_key=SecretStr(API_KEY),
-        stripe_api_base=sandbox.address,
-        stripe_webhook_secrets=SecretStr(",".join(SECRETS)),
-        stripe_timeout_seconds=TIMEOUT_SECONDS,
-        **more_settings,
-    ) as running_service:
+    settings: dict[str, Any] = {
+        "stripe_api_key": SecretStr(API_KEY),
+        "stripe_api_base": sandbox.address,
+        "stripe_webhook_secrets": SecretStr(",".join(SECRETS)),
+        "stripe_timeout_seconds": TIMEOUT_SECONDS,
+    }
+    async with served(HOUSE, Settings, provisioned, **settings | more_settings) as running_service:
         yield running_service
 
 

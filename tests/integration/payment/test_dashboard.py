@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -10,14 +11,11 @@ from pydantic import SecretStr
 
 from contracts.payment import PaymentDisputeClosed, PaymentDisputeOpened, PaymentRefunded
 from contracts.pledge import PledgePlaced
-from deploy.local.provision import Provisioned
 from eventing.tokens import Role
-from payment.app import HOUSE, Settings
-from tests.contract.stripe_sandbox_server import API_KEY
 from tests.integration.payment.platform import Platform, Sandbox, euros, until
 from tests.integration.payment.test_disputes import FEE, agree, charged, decided, disputed
 from tests.integration.payment.test_refunds import given, in_dashboard, payment_of
-from tests.integration.served import Served, served
+from tests.integration.served import Served
 
 EVENTS = (  # as the guide to payments says
     "payment_intent.amount_capturable_updated",
@@ -72,26 +70,21 @@ def sweep_seconds() -> float:
 
 
 @pytest.fixture
-async def service(
-    provisioned: Provisioned, sandbox: Sandbox, front: Front, sweep_seconds: float
-) -> AsyncIterator[Served]:
-    """The service behind an endpoint that was made at the sandbox, whose secret the sandbox has drawn."""
+async def more_settings(sandbox: Sandbox, front: Front, sweep_seconds: float) -> AsyncIterator[dict[str, Any]]:
+    """Of a service behind an endpoint that was made at the sandbox, whose secret the sandbox has drawn."""
     form = {"url": front.url, **{f"enabled_events[{number}]": name for number, name in enumerate(EVENTS)}}
     endpoint = (await sandbox.raw.post("/v1/webhook_endpoints", data=form)).raise_for_status().json()
-    async with served(
-        HOUSE,
-        Settings,
-        provisioned,
-        stripe_api_key=SecretStr(API_KEY),
-        stripe_api_base=sandbox.address,
-        stripe_webhook_secrets=SecretStr(endpoint["secret"]),
-        event_sweep_seconds=sweep_seconds,
-    ) as running:
-        await first_sweep_is_over(running)
-        front.service = running
-        yield running
-        front.service = None
-        await sandbox.raw.delete(f"/v1/webhook_endpoints/{endpoint['id']}")
+    yield {"stripe_webhook_secrets": SecretStr(endpoint["secret"]), "event_sweep_seconds": sweep_seconds}
+    await sandbox.raw.delete(f"/v1/webhook_endpoints/{endpoint['id']}")
+
+
+@pytest.fixture
+async def service(service: Served, front: Front) -> AsyncIterator[Served]:
+    """Webhooks reach it."""
+    await first_sweep_is_over(service)
+    front.service = service
+    yield service
+    front.service = None
 
 
 async def first_sweep_is_over(service: Served) -> None:
