@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import aio_pika
-import httpx
+import aiohttp
 
 from bench.load import Answers, run
-from bench.pipeline import backers, open_campaign, placements, wait_until_open
+from bench.pipeline import open_campaign, placements, wait_until_open
 from bench.row import Figure, Ground, Row
 from deploy.local.platform import LocalPlatform, start
 from eventing.database import connect_pool
@@ -73,17 +73,18 @@ async def paced(one: Callable[[int], Coroutine[None, None, None]], count: int) -
             group.create_task(one(number))
 
 
-async def ask(api: httpx.AsyncClient, campaign_id: str, total: Total) -> None:
+async def ask(api: aiohttp.ClientSession, campaign_id: str, total: Total) -> None:
     while True:
-        total.saw(await backers(api, campaign_id))
+        async with api.get(f"/campaigns/{campaign_id}") as page:
+            total.saw((await page.json())["backers"])
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def follow(api: httpx.AsyncClient, campaign_id: str, total: Total) -> None:
-    async with api.stream("GET", f"/campaigns/{campaign_id}/live") as stream:
-        async for line in stream.aiter_lines():
-            name, _, data = line.partition(": ")
-            if name == "data":
+async def follow(api: aiohttp.ClientSession, campaign_id: str, total: Total) -> None:
+    async with api.get(f"/campaigns/{campaign_id}/live") as stream:
+        async for line in stream.content:
+            name, _, data = line.partition(b": ")
+            if name == b"data":
                 total.saw(json.loads(data).get("backers", 0))
 
 
@@ -101,7 +102,8 @@ async def watched(platform: LocalPlatform) -> tuple[Answers, Answers, float]:
         accepted.append(time.perf_counter())
         assert answers.statuses == {201: 1}, answers.statuses
 
-    async with httpx.AsyncClient(base_url=gateway, timeout=30) as api, asyncio.TaskGroup() as watching:
+    patience = aiohttp.ClientTimeout(sock_read=DRAIN_SECONDS)
+    async with aiohttp.ClientSession(gateway, timeout=patience) as api, asyncio.TaskGroup() as watching:
         started, cpu = time.perf_counter(), time.process_time()
         watchers = [watching.create_task(watch(api, campaign_id, to)) for watch, to in ((ask, page), (follow, live))]
         await paced(place, len(calls))
