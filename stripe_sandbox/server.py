@@ -10,6 +10,7 @@ from stripe_sandbox.protocol import ABORT
 
 STOP_SECONDS = 5  # Requests under way may end; a delayed answer is cut off then.
 BACKLOG = 2_048
+IDLE_SECONDS = 75  # Longer than clients keep a connection: one that is closed on them looks like an answer lost.
 GARBAGE_OBJECTS = 50_000  # Records live for ever and form no cycles: looking for some among them is in vain.
 
 
@@ -34,5 +35,6 @@ def serve(app: ASGIApp, host: str, port: int) -> None:
         ws="none",
         access_log=False,
         backlog=BACKLOG,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
     )

@@ -202,6 +202,7 @@ def main() -> None:
         port=settings.http_port,
         access_log=False,
         log_level="warning",
+        timeout_keep_alive=75,  # longer than any client keeps a connection, here and in the services
     )
 
 

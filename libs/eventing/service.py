@@ -25,6 +25,7 @@ from eventing import log
 from eventing.settings import ServiceSettings, SettingsError, load
 
 STOP_SECONDS = 10  # Answers under way get this long after SIGTERM; orchestrators kill after 30.
+IDLE_SECONDS = 75  # A client that keeps connections must give one up before we do, or a command meets a closed door.
 BACKLOG = 4_096  # Ten thousand checkouts at once arrive as a burst of connections.
 # The 2 000 events that a consumer has on its way are 42 000 objects, none of them garbage: looking through them again
 # and again took up to a third of its time.
@@ -230,6 +231,7 @@ async def serve(settings: S, build: Build[S]) -> None:
                 server_header=False,
                 proxy_headers=False,
                 backlog=BACKLOG,
+                timeout_keep_alive=IDLE_SECONDS,
                 timeout_graceful_shutdown=STOP_SECONDS,
             ),
             stopping,

@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from deploy.gateway.routes import CADDYFILE, FILE, routes
 from deploy.topology import GATEWAY, SERVICES, environment, owner
+from eventing.service import IDLE_SECONDS
 
 CAMPAIGN = "/campaigns/0192f0c1-2222-7000-8000-000000000001"
 PUBLIC_PATHS = {
@@ -117,7 +118,9 @@ class Upstream:
 @asynccontextmanager
 async def served(upstream: Upstream, port: int = 0) -> AsyncIterator[int]:
     """The upstream on a port of its own."""
-    config = uvicorn.Config(upstream.app(), log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        upstream.app(), log_level="error", lifespan="off", timeout_graceful_shutdown=1, timeout_keep_alive=IDLE_SECONDS
+    )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", port)) as listener:
         task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -63,6 +63,7 @@ async def serve(settings: Settings) -> None:
         port=settings.http_port,
         access_log=False,
         log_level="warning",
+        timeout_keep_alive=75,  # longer than any client keeps a connection, here and in the services
     )
     async with smtp_server(mailbox, settings.http_host, settings.smtp_port):
         await uvicorn.Server(config).serve()

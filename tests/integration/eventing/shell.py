@@ -15,6 +15,7 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from fastapi import FastAPI
 
+from eventing.service import IDLE_SECONDS
 from eventing.settings import ServiceSettings
 
 ISSUER, AUDIENCE = "https://issuer.test", "groundswell"
@@ -39,7 +40,9 @@ def settings(**changed: Any) -> Settings:
 @asynccontextmanager
 async def serving(app: Any) -> AsyncIterator[str]:
     """The app on a real server on a free port; yields its address."""
-    config = uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, log_config=None, ws="none", timeout_graceful_shutdown=1, timeout_keep_alive=IDLE_SECONDS
+    )
     server = uvicorn.Server(config)
     server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]  # signals belong to pytest
     with socket.create_server(("127.0.0.1", 0)) as listening:  # connections wait in it until the server is up

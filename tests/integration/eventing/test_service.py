@@ -127,6 +127,19 @@ class TestStop:
             assert await running.ended() == 130
 
 
+class TestConnections:
+    async def test_one_that_is_idle_for_longer_than_clients_keep_theirs_is_still_there(self) -> None:
+        async with serving() as (_, http):
+            reader, writer = await asyncio.open_connection(http.base_url.host, http.base_url.port)
+            for pause in (0, 6):  # httpx gives an idle one up after 5 s, a moment before or after the server would
+                await asyncio.sleep(pause)
+                writer.write(b"GET /health/live HTTP/1.1\r\nHost: tiny\r\n\r\n")
+                head = await reader.readuntil(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 200")
+                await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
+            writer.close()
+
+
 @pytest.mark.provokes_5xx
 class TestLog:
     async def test_a_bug_is_logged_once_as_json_under_its_request_id_and_without_secrets(self) -> None:
