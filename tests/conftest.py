@@ -15,6 +15,7 @@ from tests.rooms import TEST_PREFIX, Rooms, open_rooms
 from tests.service_logs import FAILED_REQUEST, ServiceLogs
 
 PLATFORM_TESTS = "tests/acceptance/"
+SIMULATIONS = "tests/simulation/"
 LOGS = pytest.StashKey[ServiceLogs]()
 
 
@@ -25,10 +26,14 @@ def pytest_configure(config: pytest.Config) -> None:
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it ships no types
     """With several workers a file stays on one; of what needs the whole platform, all does: there is one platform.
 
+    Simulated campaigns go to whoever is free: hundreds of them, which would keep one worker long after the others.
+
     The marker `xdist_group` does not do it: pytest-xdist 3.8 writes groups where pytest 9.2 reads no names any more.
     """
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(SIMULATIONS):
+            return nodeid
         return PLATFORM_TESTS if nodeid.startswith(PLATFORM_TESTS) else nodeid.partition("::")[0]
 
 

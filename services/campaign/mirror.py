@@ -64,13 +64,20 @@ def key_of(campaign_id: UUID) -> str:
 class Mirror:
     """Public pages in Redis. Nothing here raises for a Redis that is gone or slow."""
 
-    def __init__(self, redis: Redis, life_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        life_seconds: float,
+        answer_seconds: float = REDIS_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.behind: dict[UUID, int] = {}  # pages known to be newer than the mirror shows, and their version
         self.listeners: list[Callable[[UUID], None]] = []  # told of each campaign that a commit touched
         self._changed = asyncio.Event()
         self._redis = redis
         self._life_milliseconds = int(life_seconds * 1000)
         self._write = redis.register_script(WRITE_IF_NEWER)
+        self._answer_seconds = answer_seconds
         self._monotonic = monotonic
         self._paused_until = float("-inf")
 
@@ -121,7 +128,7 @@ class Mirror:
         if self.paused:
             return _NO_ANSWER
         try:
-            async with asyncio.timeout(REDIS_SECONDS):
+            async with asyncio.timeout(self._answer_seconds):
                 return await question()
         except (RedisError, OSError, TimeoutError) as error:
             self._paused_until = self._monotonic() + PAUSE_SECONDS

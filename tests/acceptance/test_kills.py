@@ -1,13 +1,14 @@
 """Any program may be killed at any moment: started again, everything ends with the books equal (DOMAIN M5, S4).
 
-Each program is killed twice: while pledges are placed and paid, and once the deadline has come.
+Each program is killed twice: while pledges are placed and paid, and once the deadline has come. Services that do not
+wait for each other are killed together.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.takes_a_server_away
 SMALL = sorted((Path(__file__).parent / "small").glob("*.json"))
 MOMENT_SECONDS = 90.0  # For the moment to come; the campaigns last eighteen, or a multiple on a slow machine.
 POLL_SECONDS = 0.01
+TOGETHER = (("campaign", "payment"), ("pledge", "analytics"), ("settlement", "notifier"))
 
 
 class Killable(Protocol):
@@ -30,9 +32,13 @@ class Killable(Protocol):
     def start(self) -> None: ...
 
 
-@pytest.mark.parametrize("name", [service.name for service in SERVICES])
-async def test_a_killed_service_changes_no_outcome(platform: LocalPlatform, name: str) -> None:
-    assert await broken_claims(platform, platform.process(name)) == []
+@pytest.mark.parametrize("names", TOGETHER, ids="-".join)
+async def test_killed_services_change_no_outcome(platform: LocalPlatform, names: Sequence[str]) -> None:
+    assert await broken_claims(platform, *(platform.process(name) for name in names)) == []
+
+
+def test_every_service_is_killed() -> None:
+    assert sorted(name for names in TOGETHER for name in names) == sorted(service.name for service in SERVICES)
 
 
 async def test_a_killed_broker_changes_no_outcome(platform: LocalPlatform) -> None:
@@ -41,16 +47,16 @@ async def test_a_killed_broker_changes_no_outcome(platform: LocalPlatform) -> No
     assert await broken_claims(platform, platform.servers.rabbitmq) == []
 
 
-async def broken_claims(platform: LocalPlatform, victim: Killable) -> list[str]:
-    """Play the small scenarios while the victim is killed and started again, twice; what does not hold then."""
+async def broken_claims(platform: LocalPlatform, *victims: Killable) -> list[str]:
+    """Play the small scenarios while the victims are killed and started again, twice; what does not hold then."""
     performance = Performance(platform, load(SMALL), faults=True)
     await asyncio.to_thread(performance.rehearse)
     playing = asyncio.create_task(performance.run())
     try:
         for moment in (some_are_paid, the_deadline_has_come):
             await until(playing, lambda: moment(performance))  # noqa: B023 - it is over before the next one
-            await asyncio.to_thread(victim.kill)
-            await asyncio.to_thread(victim.start)
+            await asyncio.gather(*(asyncio.to_thread(victim.kill) for victim in victims))
+            await asyncio.gather(*(asyncio.to_thread(victim.start) for victim in victims))
         await playing
     finally:
         playing.cancel()

@@ -18,13 +18,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that takes a seed is run with each of its file's share."""
+    """A test that takes a seed is run with each."""
     if "seed" in metafunc.fixturenames:
-        part, parts = metafunc.module.PART
         one = metafunc.config.getoption("--seed", default=None)
         runs = int(os.environ.get("SIMULATION_RUNS", RUNS_DEFAULT))
-        seeds = range(1, runs + 1) if one is None else (one,)
-        metafunc.parametrize("seed", [seed for seed in seeds if seed % parts == part])
+        metafunc.parametrize("seed", range(1, runs + 1) if one is None else (one,))
 
 
 @pytest.fixture(scope="session")

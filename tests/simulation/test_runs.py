@@ -1,8 +1,6 @@
-"""Whole lives of campaigns while everything fails: the odd seeds. Two files, so that two workers share them."""
+"""Whole lives of campaigns while everything fails."""
 
 from tests.simulation.runs import Ground, run
-
-PART = (1, 2)
 
 
 def test_our_books_are_the_providers_and_everything_ends(ground: Ground, seed: int) -> None:
