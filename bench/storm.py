@@ -1,17 +1,21 @@
 """Row `storm`: pledges at the checkout while 5 000 captures run, of which the provider turns many away for a while.
 
-The figure is the 99th percentile from PledgePlaced to the recorded hold, at a steady pace, beside the same with no
-settlement and no storm. Takes about three minutes, so on request only.
+The figure is the 99th percentile from PledgePlaced on the broker to the recorded hold, at a steady pace, beside the
+same with no settlement and no storm. Captures are asked for as settlement does: so many a round, and no more than so
+many without an answer. Takes about three minutes, so on request only.
 """
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from bench.load import Answers
 from bench.payments import CAPTURE, Payments, captures, held, limit, payments, placed, sandbox
 from bench.row import Figure, Ground, Row
 from contracts.ids import PledgeId
+from contracts.settlement import CaptureRequested
+from settlement.jobs import EVERY_SECONDS, ROUND_MIN, ROUNDS
 
 CAPTURES: Final = 5_000
 RATE: Final = 100  # calls a second that Stripe allows, endpoints raised to the same
@@ -21,27 +25,38 @@ STORM_RATE: Final = 30  # captures a second
 STORM_FROM: Final = 0.25  # of the captures, ...
 STORM_TO: Final = 0.5  # ... until so many are done
 
-_WAYS: Final = """
-    SELECT extract(epoch FROM decided_at - created_at)::float8 * 1000 AS milliseconds
+OUTSTANDING: Final = 500  # Settlement's default, ...
+A_ROUND: Final = max(ROUND_MIN, OUTSTANDING // ROUNDS)
+
+_DECIDED: Final = """
+    SELECT subject_id, extract(epoch FROM decided_at)::float8 AS at
       FROM operation
-     WHERE kind = 'authorize' AND subject_id = ANY($1::uuid[])
+     WHERE kind = 'authorize' AND decided_at IS NOT NULL AND subject_id = ANY($1::uuid[])
 """
 
 
 async def checkout(service: Payments, count: int, until: "asyncio.Task[float] | None" = None) -> Answers:
     """Milliseconds until each hold was recorded, of `count` pledges or of those placed until the task is done."""
     begun = time.perf_counter()
-    ids: list[PledgeId] = []
-    while len(ids) < count and not (until and until.done()):
-        await asyncio.sleep(begun + len(ids) / PACE - time.perf_counter())
+    told: dict[PledgeId, float] = {}
+    while len(told) < count and not (until and until.done()):
+        await asyncio.sleep(begun + len(told) / PACE - time.perf_counter())
         pledges = placed(1)
-        ids.append(pledges[0].pledge_id)
         await service.tell(pledges, 1)
-    query = "SELECT count(*) FROM operation WHERE subject_id = ANY($1::uuid[]) AND decided_at IS NOT NULL"
+        told[pledges[0].pledge_id] = time.time()
     async with asyncio.timeout(60):
-        while await service.pool.fetchval(query, ids) < len(ids):
+        while len(rows := await service.pool.fetch(_DECIDED, list(told))) < len(told):
             await asyncio.sleep(0.1)
-    return Answers(milliseconds=[row["milliseconds"] for row in await service.pool.fetch(_WAYS, ids)])
+    return Answers(milliseconds=[(row["at"] - told[row["subject_id"]]) * 1000 for row in rows])
+
+
+async def settle(service: Payments, requests: Sequence[CaptureRequested]) -> None:
+    asked = 0
+    while asked < len(requests):
+        room = min(A_ROUND, OUTSTANDING - (asked - await service.done("capture")))
+        await service.tell(requests[asked : asked + room], 1)
+        asked += room
+        await asyncio.sleep(EVERY_SECONDS)
 
 
 async def storm(service: Payments, address: str) -> float:
@@ -61,10 +76,11 @@ async def measure(ground: Ground) -> Figure:
         async with payments(ground, address, **limits) as service:
             alone = await checkout(service, ALONE)
             started = time.perf_counter()
-            await service.tell(captures(pledges), 1)
-            ending = asyncio.create_task(storm(service, address))
-            during = await checkout(service, CAPTURES, ending)
-            took = await ending - started
+            async with asyncio.TaskGroup() as group:
+                group.create_task(settle(service, captures(pledges)))
+                ending = group.create_task(storm(service, address))
+                during = await checkout(service, CAPTURES, ending)
+            took = ending.result() - started
             query = "SELECT throttled, rate FROM provider_bucket WHERE endpoint = $1"
             bucket = await service.pool.fetchrow(query, CAPTURE)
             assert bucket is not None

@@ -287,6 +287,18 @@ class TestBound:
         await tick(*settlers)
         assert len(await core.said()) == 2
 
+    async def test_a_wide_bound_is_filled_round_by_round(self, core: House) -> None:
+        """In payment pledges at the checkout wait behind what was asked before them."""
+        world = World(goal=1000, amounts=[100] * 120)
+        settler = Settler(core.pool, core.replicas[0], core.clock, outstanding_max=500)
+        await core.take_in(*world.everything())
+        await settler.start_due()
+        asked = []
+        for _ in range(4):
+            assert not await settler.request_due(), "the next round comes at once"
+            asked.append(len([e for e in await core.said() if isinstance(e, CaptureRequested)]))
+        assert asked == [50, 50, 20, 0]
+
     async def test_campaigns_that_settle_at_the_same_time_share_it(self, core: House, settlers: Settlers) -> None:
         worlds = [World(goal=1000, amounts=[100] * 12) for _ in range(2)]
         for world in worlds:
