@@ -2,6 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 RUNS ?= 2000
+FIRST ?= 1
 .PHONY: help setup demo run test test-stripe simulate lint format bench clean
 
 help: ## List what can be done here
@@ -23,8 +24,8 @@ test: lint ## Lint, types, architecture, and the tests against real servers
 test-stripe: setup ## The payment journeys on Stripe's test mode: STRIPE_API_KEY=sk_test_…
 	@$(BIN)/python -m pytest tests/stripe/on_stripe.py
 
-simulate: setup ## Play RUNS=2000 seeded lives of campaigns while everything fails
-	@SIMULATION_RUNS=$(RUNS) $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder tests/simulation
+simulate: setup ## Play RUNS=2000 seeded lives of campaigns from seed FIRST=1 on, while everything fails
+	@SIMULATION_RUNS=$(RUNS) SIMULATION_FIRST=$(FIRST) $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder tests/simulation
 
 lint: setup ## Ruff, mypy, import-linter
 	@$(BIN)/ruff check .

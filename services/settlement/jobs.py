@@ -43,7 +43,10 @@ class Settler:
         return len(found) == STARTS_PER_ROUND
 
     async def request_due(self) -> bool:
-        """Fill the room under the bound, in equal shares for the campaigns that have pledges to ask about (S3)."""
+        """Fill the room under the bound, in equal shares for the campaigns that have pledges to ask about (S3).
+
+        Never to be looked at again at once: the next round has its time.
+        """
         found = await queries.unanswered(self.pool)
         room = self.outstanding_max - sum(one.outstanding for one in found)
         room = min(room, max(ROUND_MIN, self.outstanding_max // ROUNDS))

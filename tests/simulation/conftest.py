@@ -22,7 +22,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "seed" in metafunc.fixturenames:
         one = metafunc.config.getoption("--seed", default=None)
         runs = int(os.environ.get("SIMULATION_RUNS", RUNS_DEFAULT))
-        metafunc.parametrize("seed", range(1, runs + 1) if one is None else (one,))
+        first = int(os.environ.get("SIMULATION_FIRST", "1"))
+        metafunc.parametrize("seed", range(first, first + runs) if one is None else (one,))
 
 
 @pytest.fixture(scope="session")
