@@ -35,6 +35,7 @@ GROUP_MEMBERS_MAX: Final = 500  # Larger groups save nothing more per member and
 GATHERED_MESSAGES_MAX: Final = 20  # No more come before these are answered: what a consumer prefetches.
 COMMANDS_WAITING_MAX: Final = 5_000  # About a second of work; past it an early 503 beats a late answer.
 COMMAND_PATIENCE_SECONDS: Final = 5.0  # With the database away a command is told so after this.
+AGAIN: Final = "Send this again with the same Idempotency-Key: it takes effect once."
 RACES_MAX: Final = 5  # A group that loses this many races is searched for a member whose fault it is.
 ROUNDS_MAX: Final = 50  # A handler whose needs never end is a bug.
 BACKOFF_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -153,7 +154,7 @@ class GroupCommit:
             Unavailable: The database is away, or too much is waiting.
         """
         if self._stopping or len(self._commands) >= COMMANDS_WAITING_MAX:
-            raise Unavailable("The service is busy or stopping")
+            raise Unavailable(f"The service is busy or stopping. {AGAIN}")
         handler = self._definition.commands[type(command)]
         delivery = Delivery(1)
         origin = context or current_context()
@@ -291,7 +292,7 @@ class _Attempt:
         """Tell those who waited long enough; events wait on, unacknowledged."""
         late = [m for m in self.members if m.envelope is None and m.since < older_than]
         for member in late:
-            member.answer(Unavailable("The database cannot be reached"))
+            member.answer(Unavailable(f"The database cannot be reached. {AGAIN}"))
         self.members = [m for m in self.members if m not in late]
 
     async def run(self, connection: Connection) -> tuple[Work, Results]:
