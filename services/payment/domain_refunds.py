@@ -80,7 +80,7 @@ def order(p: Payment, pledge_id: PledgeId, refund_id: UUID, amount: Money | None
     if amount is not None and amount.currency != currency:
         raise WrongCurrency(f"It was paid in {currency}.", currency=currency)
     if not p.captured:
-        raise NotCaptured("Cancel the pledge to release its hold.")
+        raise NotCaptured("Until then its card is only held; a backer may cancel until the campaign's cutoff.")
     left = 0 if p.release_wanted else max(0, domain.refundable(p))
     if not left and p.disputed:
         raise Disputed("What the bank has taken is not given back twice. Answer the dispute at the card processor.")
