@@ -47,6 +47,8 @@ def conclude(p: Payment, outcome: Decided) -> tuple[Event, ...]:  # noqa: PLR091
             return (StepEnded(pledge_id=ordered.pledge_id, reason=reason),)
         case Mismatch(reason):
             return (StepStopped(pledge_id=ordered.pledge_id, reason=reason),)
+        case _ if _replaced(p, step):
+            return (StepEnded(pledge_id=ordered.pledge_id, reason="replaced meanwhile"),)
         case ActionRequired():
             return (_action(p, ordered, step, outcome),)
         case Declined():
@@ -55,6 +57,11 @@ def conclude(p: Payment, outcome: Decided) -> tuple[Event, ...]:  # noqa: PLR091
             return (StepEnded(pledge_id=ordered.pledge_id, reason="still held"),)
         case Succeeded():
             return (_done(p, ordered, step, outcome),)
+
+
+def _replaced(p: Payment, step: Step) -> bool:
+    """A look at a hold that a change has replaced since: what became of it says nothing about the pledge's hold."""
+    return step.kind is Kind.FOLLOW and any(h.hold_id == step.hold_id and not h.awaited for h in p.spare)
 
 
 def _action(p: Payment, ordered: PaymentOrdered, step: Step, outcome: ActionRequired) -> Event:

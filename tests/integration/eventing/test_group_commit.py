@@ -240,7 +240,7 @@ class TestFaults:
             jar.commit._pool = shut  # type: ignore[assignment]  # the same pool, shut for a while
             campaign = new_id()
             taking = asyncio.create_task(jar.commit.take_in(life(campaign, 500)))
-            with pytest.raises(Exception, match="database.*same Idempotency-Key"):
+            with pytest.raises(Exception, match=r"database.*same Idempotency-Key"):
                 await jar.commit.execute(DropCoin(new_id()))
             assert not taking.done()
             shut.open = True

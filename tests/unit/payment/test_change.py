@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from contracts.ids import ChangeId
 from contracts.payment import (
     PaymentActionRequired,
+    PaymentAuthorized,
     PaymentChangeAuthorized,
     PaymentChangeDeclined,
     PaymentDeclined,
@@ -16,7 +17,7 @@ from contracts.payment import (
 )
 from payment import domain, domain_fold
 from payment.domain_events import ChangeEnded, Kind, StepEnded
-from payment.gateway import Declined, NoEffect
+from payment.gateway import Decided, Declined, NoEffect, Succeeded
 from tests.unit.payment.lives import FIRST, HELD, PLEDGE, SECOND, WANTED, Life, euros
 
 
@@ -38,6 +39,19 @@ class TestChange:
         assert isinstance(told, PaymentVoided)
         assert (told.hold_id, told.amount, life.state.ended) == ("pi_1", euros(HELD), False)
         assert life.holds == {"pi_2": WANTED}
+
+    @pytest.mark.parametrize("outcome", [Declined("canceled"), Succeeded("pi_1")], ids=["gone", "still held"])
+    def test_that_is_taken_up_while_its_old_hold_is_looked_at_is_not_touched_by_what_is_seen(
+        self, outcome: Decided
+    ) -> None:
+        """Found by seed 458: the pledge was declined, and its good hold left to lapse."""
+        life = Life().held().change().succeed().doubt()
+        assert life.running is Kind.FOLLOW
+        life.end(accepted=True).answer(outcome)
+        assert (life.state.hold_id, life.state.held, life.state.ended) == ("pi_2", WANTED, False)
+        assert (life.count(PaymentDeclined), life.count(PaymentAuthorized), life.running) == (0, 1, Kind.VOID)
+        life.succeed().capture(WANTED).succeed()
+        assert life.state.captured == WANTED
 
     def test_that_is_dropped_releases_its_own_hold_and_keeps_the_old(self) -> None:
         life = Life().held().change().succeed().end(accepted=False).succeed()
