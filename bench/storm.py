@@ -15,7 +15,7 @@ from bench.payments import CAPTURE, Payments, captures, held, limit, payments, p
 from bench.row import Figure, Ground, Row
 from contracts.ids import PledgeId
 from contracts.settlement import CaptureRequested
-from settlement.jobs import EVERY_SECONDS, ROUND_MIN, ROUNDS
+from settlement.jobs import EVERY_SECONDS, per_round
 
 CAPTURES: Final = 5_000
 RATE: Final = 100  # calls a second that Stripe allows, endpoints raised to the same
@@ -25,8 +25,7 @@ STORM_RATE: Final = 30  # captures a second
 STORM_FROM: Final = 0.25  # of the captures, ...
 STORM_TO: Final = 0.5  # ... until so many are done
 
-OUTSTANDING: Final = 500  # Settlement's default, ...
-A_ROUND: Final = max(ROUND_MIN, OUTSTANDING // ROUNDS)
+OUTSTANDING: Final = 500  # Settlement's default.
 
 _DECIDED: Final = """
     SELECT subject_id, extract(epoch FROM decided_at)::float8 AS at
@@ -53,7 +52,7 @@ async def checkout(service: Payments, count: int, until: "asyncio.Task[float] | 
 async def settle(service: Payments, requests: Sequence[CaptureRequested]) -> None:
     asked = 0
     while asked < len(requests):
-        room = min(A_ROUND, OUTSTANDING - (asked - await service.done("capture")))
+        room = min(per_round(OUTSTANDING), OUTSTANDING - (asked - await service.done("capture")))
         await service.tell(requests[asked : asked + room], 1)
         asked += room
         await asyncio.sleep(EVERY_SECONDS)

@@ -19,6 +19,11 @@ ROUNDS: Final = 10
 ROUND_MIN: Final = 50
 
 
+def per_round(outstanding_max: int) -> int:
+    """How many requests go out in one round at most."""
+    return max(ROUND_MIN, outstanding_max // ROUNDS)
+
+
 @dataclass(frozen=True)
 class Settler:
     """Looks for what is due and gives the commands. `outstanding_max` bounds all unanswered requests together."""
@@ -49,7 +54,7 @@ class Settler:
         """
         found = await queries.unanswered(self.pool)
         room = self.outstanding_max - sum(one.outstanding for one in found)
-        room = min(room, max(ROUND_MIN, self.outstanding_max // ROUNDS))
+        room = min(room, per_round(self.outstanding_max))
         waiting = [one for one in found if one.open]
         for index, one in enumerate(waiting):
             share = min(-(-room // (len(waiting) - index)), REQUESTS_PER_COMMAND_MAX)
