@@ -21,7 +21,7 @@ UNLIMITED_RATE: Final = 1_000.0
 
 BURST_SECONDS: Final = 0.5  # A bucket holds this much of its rate: several rounds of leasing, far less than a second.
 BURST_MIN: Final = 2.0  # A new pledge takes two calls, its customer and its payment, also at the slowest.
-CHECKOUT_SHARE: Final = 1 / 3  # Of a full bucket: left for people at the checkout, who come first for what flows in.
+CHECKOUT_SHARE: Final = 2 / 3  # Of a full bucket: left for people at the checkout, who come first for what flows in.
 
 SLOWED_TO: Final = 0.7  # Of the rate, at a 429, ...
 SLOWED_EVERY: Final = timedelta(seconds=1)  # ... once for all that were under way together.
