@@ -1,19 +1,15 @@
 """`payment audit` finds what differs between events, ledger and provider, and is quiet otherwise (DOMAIN M3, Y6)."""
 
-import asyncio
 import json
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import asyncpg
 import pytest
+from typer.testing import Result
 
 from contracts.campaign import PaymentStrategy
 from contracts.ids import CampaignId, PersonId, new_id
@@ -25,6 +21,7 @@ from payment import audit
 from payment.audit import Auditor, Difference, Report, Wrong
 from payment.stripe_gateway import StripeProvider
 from tests.contract.stripe_sandbox_server import API_KEY
+from tests.integration.payment.command_line import payment
 from tests.integration.payment.conftest import TIMEOUT_SECONDS
 from tests.integration.payment.platform import Platform
 
@@ -214,44 +211,24 @@ class TestDifferences:
 class TestCommands:
     """As an operator runs them."""
 
-    @staticmethod
-    async def run(platform: Platform, provisioned: Provisioned, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {
-            **os.environ,
-            "GROUNDSWELL_DATABASE_URL": provisioned.database_urls["payment"],
-            "GROUNDSWELL_BROKER_URL": provisioned.broker_urls["payment"],
-            "GROUNDSWELL_JWKS_URL": "http://127.0.0.1:1/none",
-            "GROUNDSWELL_JWT_ISSUER": "issuer",
-            "GROUNDSWELL_JWT_AUDIENCE": "platform",
-            "GROUNDSWELL_STRIPE_API_KEY": API_KEY,
-            "GROUNDSWELL_STRIPE_API_BASE": platform.sandbox.address,
-            "GROUNDSWELL_STRIPE_WEBHOOK_SECRETS": "whsec_x",
-        }
-        command = [str(Path(sys.executable).with_name("payment")), *arguments]
-        return await asyncio.to_thread(
-            subprocess.run, command, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
-
     async def test_tell_people_and_programs_what_they_found(self, platform: Platform, provisioned: Provisioned) -> None:
-        placed = await busy(platform)
-        clean = await self.run(platform, provisioned, "audit")
-        assert (clean.returncode, clean.stdout) == (
-            0,
-            "7 facts, 8 postings, 28 entries, 3 movements: everything agrees\n",
-        )
-        balances = await self.run(platform, provisioned, "ledger", str(platform.campaign_id))
-        assert "holds                1000" in balances.stdout
-        past = await self.run(
-            platform, provisioned, "ledger", str(platform.campaign_id), "--at", "2020-01-01T00:00:00", "--json"
-        )
+        async def run(*arguments: str) -> Result:
+            return await payment(provisioned, *arguments, stripe=platform.sandbox.address)
+
+        placed, campaign_id = await busy(platform), str(platform.campaign_id)
+        clean = await run("audit")
+        assert clean.stdout == "7 facts, 8 postings, 28 entries, 3 movements: everything agrees\n"
+        assert clean.exit_code == 0
+        assert "holds                1000" in (await run("ledger", campaign_id)).stdout
+        past = await run("ledger", campaign_id, "--at", "2020-01-01T00:00:00", "--json")
         assert json.loads(past.stdout)["accounts"] == []
 
         (await platform.sandbox.raw.post("/v1/payment_intents", data=CHARGE)).raise_for_status()
-        wrong = await self.run(platform, provisioned, "audit")
-        assert (wrong.returncode, wrong.stderr.strip()) == (1, "1 differences")
+        wrong = await run("audit")
+        assert (wrong.exit_code, wrong.stderr.strip()) == (1, "1 differences")
         assert "unknown movement" in wrong.stdout
-        told = await self.run(platform, provisioned, "audit", "--json")
-        assert (told.returncode, json.loads(told.stdout)["found"]) == (1, 1)
-        unasked = await self.run(platform, provisioned, "audit", "--ledger-only", "--campaign", str(new_id()))
-        assert (unasked.returncode, unasked.stdout.split(",")[0]) == (0, "0 facts")
+        told = await run("audit", "--json")
+        assert (told.exit_code, json.loads(told.stdout)["found"]) == (1, 1)
+        unasked = await run("audit", "--ledger-only", "--campaign", str(new_id()))
+        assert (unasked.exit_code, unasked.stdout.split(",")[0]) == (0, "0 facts")
         assert placed["held"].amount.amount == 1_000

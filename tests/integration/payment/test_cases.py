@@ -1,15 +1,10 @@
 """Cases as operators meet them, over HTTP and on the command line (DOMAIN Y6)."""
 
-import asyncio
 import json
-import os
-import sys
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
-import pytest
 
 from contracts.ids import new_id
 from contracts.payment import PaymentAuthorized
@@ -19,9 +14,7 @@ from payment.cases import CaseKind, case_id_of
 from payment.domain_events import Kind
 from payment.handlers_cases import CloseCase, OpenCase
 from payment.tables import operation_id_of
-from tests.contract.stripe_sandbox_server import API_KEY
-from tests.integration.eventing.shell import AUDIENCE, ISSUER
-from tests.integration.payment.conftest import SECRETS
+from tests.integration.payment.command_line import payment
 from tests.integration.payment.platform import Platform, until
 from tests.integration.served import Served
 
@@ -112,20 +105,19 @@ class TestHttp:
 
 
 class TestCommandLine:
-    @pytest.mark.timeout(300)  # each command is a process with all of its imports
     async def test_cases_are_listed_commented_and_resolved(self, service: Served, provisioned: Provisioned) -> None:
         operator, case_id = str(new_id()), str(case_id_of(CaseKind.DRIFT, "txn_1"))
         await opened(service, "txn_1")
-        code, out, _ = await cli(provisioned, "cases", "list", "--state", "open", "--json")
-        assert (code, [case["case_id"] for case in json.loads(out)]) == (0, [case_id])
-        assert (await cli(provisioned, "cases", "comment", case_id, "I look", "--by", operator))[:2] == (0, "said\n")
+        listed = json.loads(await said(provisioned, "cases", "list", "--state", "open", "--json"))
+        assert [case["case_id"] for case in listed] == [case_id]
+        assert await said(provisioned, "cases", "comment", case_id, "I look", "--by", operator) == "said\n"
         assert (await send(service, f"{CASES}/{case_id}/resolve", {}, by=new_id())).status_code == 200
-        code, out, err = await cli(provisioned, "cases", "resolve", case_id, "--by", operator)
-        assert (code, out, "This case is resolved already." in err) == (1, "", True)
+        again = await payment(provisioned, "cases", "resolve", case_id, "--by", operator)
+        assert (again.exit_code, again.stdout) == (1, "")
+        assert "This case is resolved already." in again.stderr
         whole = await read(service, f"{CASES}/{case_id}")
         assert [(comment["author"], comment["text"]) for comment in whole["comments"]] == [(operator, "I look")]
 
-    @pytest.mark.timeout(300)
     async def test_each_command_speaks_to_people_and_to_programs(
         self, service: Served, provisioned: Provisioned
     ) -> None:
@@ -149,7 +141,6 @@ class TestCommandLine:
         assert [word in page for word in ("resolved", operator, "I look", "Mended")] == [True] * 4
         assert "No cases" in await said(provisioned, "cases", "list", "--state", "open")
 
-    @pytest.mark.timeout(300)
     async def test_what_cannot_be_done_is_said_in_a_sentence(self, service: Served, provisioned: Provisioned) -> None:
         await opened(service, "txn_1")
         unknown, case_id, by = str(new_id()), str(case_id_of(CaseKind.DRIFT, "txn_1")), ("--by", str(new_id()))
@@ -162,38 +153,15 @@ class TestCommandLine:
             ("This text cannot be kept.", "resolve", case_id, "--text", "x" * 2_001, *by),
             ("This case has no payment that may go on.", "resolve", case_id, "--resume", *by),
         ):
-            code, out, err = await cli(provisioned, "cases", *arguments)
-            assert (code, out, expected in err, "Traceback" in err) == (1, "", True, False), (arguments, err)
-        assert (await cli(provisioned, "cases", "show", "txn_1"))[0] == 2  # no id at all
+            answer = await payment(provisioned, "cases", *arguments)
+            assert (answer.exit_code, answer.stdout, expected in answer.stderr) == (1, "", True), answer.stderr
+        assert (await payment(provisioned, "cases", "show", "txn_1")).exit_code == 2  # no id at all
         whole = await read(service, f"{CASES}/{case_id}")
         assert (whole["state"], whole["comments"]) == ("open", [])
 
 
 async def said(provisioned: Provisioned, *arguments: str) -> str:
     """What a command that went well has said."""
-    code, out, err = await cli(provisioned, *arguments)
-    assert code == 0, err
-    return out
-
-
-async def cli(provisioned: Provisioned, *arguments: str) -> tuple[int, str, str]:
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("GROUNDSWELL_")}
-    settings = {
-        "DATABASE_URL": provisioned.database_urls["payment"],
-        "BROKER_URL": provisioned.broker_urls["payment"],
-        "JWKS_URL": "http://127.0.0.1:1/jwks.json",
-        "JWT_ISSUER": ISSUER,
-        "JWT_AUDIENCE": AUDIENCE,
-        "STRIPE_API_KEY": API_KEY,
-        "STRIPE_WEBHOOK_SECRETS": ",".join(SECRETS),
-        "LOG_LEVEL": "ERROR",
-    }
-    process = await asyncio.create_subprocess_exec(
-        str(Path(sys.executable).with_name("payment")),
-        *arguments,
-        env=plain | {f"GROUNDSWELL_{name}": value for name, value in settings.items()},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
+    answer = await payment(provisioned, *arguments)
+    assert answer.exit_code == 0, answer.stderr
+    return answer.stdout

@@ -1,23 +1,20 @@
 """An operator stops all calls of one kind, on every replica, and lets them go on later (DOMAIN Y6)."""
 
-import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from contracts.ids import new_id
 from contracts.payment import PaymentCaptured, PaymentVoided
 from deploy.local.provision import Provisioned
 from eventing.tokens import Role
 from payment import switches
-from payment.app import cli
 from payment.budget import Limits
 from payment.calls import SwitchedOffError
 from payment.switches import SWITCHES, Switch
 from tests.integration.house import House
+from tests.integration.payment.command_line import payment
 from tests.integration.payment.platform import Platform, Sandbox, until
 from tests.integration.payment.test_budget import metered, replicas
 from tests.integration.payment.test_trouble import core
@@ -135,10 +132,14 @@ async def _waits(service: Served, operator: Mapping[str, str]) -> bool:
 class TestCommands:
     async def test_stop_go_and_switches(self, provisioned: Provisioned, sandbox: Sandbox) -> None:
         async with core(provisioned, sandbox) as (inside, _):
-            run = _Shell(provisioned)
-            assert (
-                await run("stop", "refund", "--reason", WHY) == "refund: stopped. Calls under way end by themselves.\n"
-            )
+
+            async def run(*arguments: str) -> str:
+                answer = await payment(provisioned, *arguments)
+                assert answer.exit_code == 0, answer.output
+                return answer.output
+
+            stopped_now = "refund: stopped. Calls under way end by themselves.\n"
+            assert await run("stop", "refund", "--reason", WHY) == stopped_now
             assert (await state(inside, "refund")).reason == WHY
             stopped = [one for one in json.loads(await run("switches", "--json")) if one["stopped_at"]]
             assert [(one["kind"], one["reason"]) for one in stopped] == [("refund", WHY)]
@@ -150,28 +151,5 @@ class TestCommands:
             assert (await state(inside, "refund")).stopped_at is None
 
     async def test_a_kind_that_there_is_not_is_refused(self, provisioned: Provisioned) -> None:
-        answer = await _Shell(provisioned).invoke("stop", "everything", "--reason", WHY)
+        answer = await payment(provisioned, "stop", "everything", "--reason", WHY)
         assert answer.exit_code == 2
-
-
-class _Shell:
-    """The command line, in a thread: it brings its own event loop."""
-
-    def __init__(self, provisioned: Provisioned) -> None:
-        self._environment = {
-            "GROUNDSWELL_DATABASE_URL": provisioned.database_urls["payment"],
-            "GROUNDSWELL_BROKER_URL": provisioned.broker_urls["payment"],
-            "GROUNDSWELL_JWKS_URL": "http://127.0.0.1:1/jwks.json",
-            "GROUNDSWELL_JWT_ISSUER": "issuer",
-            "GROUNDSWELL_JWT_AUDIENCE": "audience",
-            "GROUNDSWELL_STRIPE_API_KEY": "sk_test_1",
-            "GROUNDSWELL_STRIPE_WEBHOOK_SECRETS": "whsec_1",
-        }
-
-    async def invoke(self, *arguments: str) -> Any:
-        return await asyncio.to_thread(CliRunner().invoke, cli, list(arguments), env=self._environment)
-
-    async def __call__(self, *arguments: str) -> str:
-        answer = await self.invoke(*arguments)
-        assert answer.exit_code == 0, answer.output
-        return str(answer.output)

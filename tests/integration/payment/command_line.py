@@ -1,0 +1,28 @@
+"""The payment service's commands, in this process: one of its own would spend seconds on imports, each time."""
+
+import asyncio
+
+from typer.testing import CliRunner, Result
+
+from deploy.local.provision import Provisioned
+from payment.app import cli
+from tests.contract.stripe_sandbox_server import API_KEY
+
+NOBODY = "http://127.0.0.1:1"
+
+
+async def payment(provisioned: Provisioned, *arguments: str, stripe: str = NOBODY) -> Result:
+    """What `payment …` says. It runs in a thread, since it brings its own event loop."""
+    settings = {
+        "DATABASE_URL": provisioned.database_urls["payment"],
+        "BROKER_URL": provisioned.broker_urls["payment"],
+        "JWKS_URL": f"{NOBODY}/jwks.json",
+        "JWT_ISSUER": "issuer",
+        "JWT_AUDIENCE": "audience",
+        "STRIPE_API_KEY": API_KEY,
+        "STRIPE_API_BASE": stripe,
+        "STRIPE_WEBHOOK_SECRETS": "whsec_1",
+        "LOG_LEVEL": "ERROR",
+    }
+    environment = {f"GROUNDSWELL_{name}": value for name, value in settings.items()}
+    return await asyncio.to_thread(CliRunner().invoke, cli, list(arguments), env=environment)
