@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
 import pytest
+import structlog
 from xdist.scheduler import LoadScopeScheduling
 
 from deploy.local.provision import Provisioned, drop, namespaces
@@ -21,6 +22,9 @@ LOGS = pytest.StashKey[ServiceLogs]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LOGS] = ServiceLogs()
+    # Faults are made on purpose here, and a traceback in colours takes as long as the test that it comes from.
+    *before, _ = structlog.get_config()["processors"]
+    structlog.configure([*before, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
 
 
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it ships no types

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 
+from deploy.local.plain_http import NO_TLS
 from deploy.local.platform import migrations_of
 from deploy.local.provision import MIGRATOR, SERVICES, Provisioned, broker_definitions, drop, provision, role
 from deploy.local.servers import Backing
@@ -53,7 +54,9 @@ class Rooms:
                 for kind in ("permissions", "topic_permissions")
             },
         }
-        async with httpx.AsyncClient(base_url=self.backing.rabbitmq_api_url, timeout=CALL_SECONDS) as api:
+        async with httpx.AsyncClient(
+            verify=NO_TLS, base_url=self.backing.rabbitmq_api_url, timeout=CALL_SECONDS
+        ) as api:
             try:
                 (await api.post("/api/definitions", json=here)).raise_for_status()
                 yield

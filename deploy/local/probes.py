@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 import httpx
 
+from deploy.local.plain_http import NO_TLS
 from deploy.local.processes import PROBE_SECONDS
 
 AMQP_GREETING = b"AMQP\x00\x00\x09\x01"
@@ -46,7 +47,7 @@ def rabbitmq_answers(url: str, api_url: str) -> bool:
         connection.sendall(AMQP_GREETING)
         if connection.recv(1) != b"\x01":  # A method frame: Connection.Start
             return False
-    return httpx.get(f"{api_url}/api/whoami", timeout=PROBE_SECONDS, trust_env=False).is_success
+    return httpx.get(f"{api_url}/api/whoami", timeout=PROBE_SECONDS, trust_env=False, verify=NO_TLS).is_success
 
 
 def redis_answers(url: str) -> bool:

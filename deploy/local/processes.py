@@ -28,6 +28,7 @@ import httpx
 import psutil
 
 from deploy.local.guardian import Started, end, end_leftovers, send, tree
+from deploy.local.plain_http import NO_TLS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOCAL = REPOSITORY / ".local"
@@ -317,6 +318,4 @@ def inherited_environment() -> dict[str, str]:
 
 
 def answers_http(url: str) -> bool:
-    # Asked for twenty times a second, and always in plain HTTP: reading the machine's certificates each time (18 ms)
-    # would take the time that what is waited for needs itself.
-    return httpx.get(url, timeout=PROBE_SECONDS, trust_env=False, verify=False).is_success  # noqa: S501 - no TLS here
+    return httpx.get(url, timeout=PROBE_SECONDS, trust_env=False, verify=NO_TLS).is_success

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 import httpx
 
+from deploy.local.plain_http import NO_TLS
 from deploy.local.servers import Backing
 from deploy.topology import SERVICE_BY_NAME
 
@@ -220,7 +221,7 @@ async def provision_database(backing: Backing, namespace: str) -> None:
 
 
 def _management(backing: Backing) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=backing.rabbitmq_api_url, timeout=CALL_SECONDS, trust_env=False)
+    return httpx.AsyncClient(verify=NO_TLS, base_url=backing.rabbitmq_api_url, timeout=CALL_SECONDS, trust_env=False)
 
 
 async def _call(api: httpx.AsyncClient, method: str, path: str, body: object = None) -> httpx.Response:

@@ -18,6 +18,7 @@ import pytest_asyncio
 import stripe
 from aiohttp import web
 
+from deploy.local.plain_http import NO_TLS
 from tests.contract.stripe_openapi import CheckedClient, validate_request, validate_response
 
 API_KEY = "sk_test_contract"
@@ -109,7 +110,7 @@ class Sandbox:
 async def connected(base: str) -> AsyncIterator[Sandbox]:
     checked = CheckedClient(timeout=15)
     sdk = stripe.StripeClient(API_KEY, http_client=checked, base_addresses={"api": base}, stripe_version=API_VERSION)
-    async with httpx.AsyncClient(base_url=base, auth=(API_KEY, ""), timeout=15) as raw:
+    async with httpx.AsyncClient(verify=NO_TLS, base_url=base, auth=(API_KEY, ""), timeout=15) as raw:
         yield Sandbox(base, sdk, raw, checked)
     await checked.close_async()  # type: ignore[no-untyped-call]  # the SDK
 

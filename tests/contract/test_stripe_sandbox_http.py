@@ -7,6 +7,7 @@ import httpx
 import pytest
 import stripe
 
+from deploy.local.plain_http import NO_TLS
 from tests.contract.stripe_openapi import OffSpecError, validate_request, validate_response
 from tests.contract.stripe_sandbox_server import Sandbox
 
@@ -125,13 +126,13 @@ class TestKeyOfTheAccount:
         [{}, {"authorization": "Bearer sk_test_wrong"}, {"authorization": "Basic !!"}, {"authorization": "Other x"}],
     )
     async def test_is_asked_for(self, sandbox: Sandbox, headers: dict[str, str]) -> None:
-        async with httpx.AsyncClient(base_url=sandbox.base) as stranger:
+        async with httpx.AsyncClient(verify=NO_TLS, base_url=sandbox.base) as stranger:
             answer = await stranger.get(INTENTS, headers=headers)
         assert (answer.status_code, error_of(answer)["type"]) == (401, "invalid_request_error")
         assert "sk_test_wrong" not in answer.text
 
     async def test_may_come_as_bearer(self, sandbox: Sandbox) -> None:
-        async with httpx.AsyncClient(base_url=sandbox.base) as client:
+        async with httpx.AsyncClient(verify=NO_TLS, base_url=sandbox.base) as client:
             answer = await client.get(INTENTS, headers={"authorization": "Bearer sk_test_contract"})
         assert answer.status_code == 200
         assert answer.headers["request-id"].startswith("req_")
@@ -197,7 +198,7 @@ class TestIdempotency:
     async def test_401_and_429_come_before_the_key(self, sandbox: Sandbox) -> None:
         await sandbox.fault(kind="throttle")
         throttled = await sandbox.post(INTENTS, HOLD, key="k-1")
-        async with httpx.AsyncClient(base_url=sandbox.base, auth=("sk_test_wrong", "")) as stranger:
+        async with httpx.AsyncClient(verify=NO_TLS, base_url=sandbox.base, auth=("sk_test_wrong", "")) as stranger:
             refused = await stranger.post(INTENTS, headers={"idempotency-key": "k-1"}, data={"amount": "1"})
         done = await sandbox.post(INTENTS, HOLD, key="k-1")
         assert (throttled.status_code, refused.status_code, done.status_code) == (429, 401, 200)

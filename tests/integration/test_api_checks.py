@@ -9,6 +9,7 @@ import pytest
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict
 
+from deploy.local.plain_http import NO_TLS
 from eventing.api_page import ALL_LISTED, refusals
 from eventing.http import build_app
 from eventing.refusal import Refusal
@@ -127,7 +128,10 @@ class TestProblems:
     async def test_one_on_the_page_that_nothing_provoked_and_one_that_is_not_there_are_found(self) -> None:
         listed, invalid = "GET /things: 409 listed", "GET /things: 422 invalid-request"
         for fault, had in (("", listed), ("unlisted problem", "GET /things: 409 unlisted")):
-            async with target(service(fault=fault)) as one, httpx.AsyncClient(base_url=one.address) as http:
+            async with (
+                target(service(fault=fault)) as one,
+                httpx.AsyncClient(verify=NO_TLS, base_url=one.address) as http,
+            ):
                 notes = Notebook(one.document, http)
                 assert {listed, invalid} <= documented(one.document)
                 for limit in (5, 6, 0):
@@ -135,7 +139,7 @@ class TestProblems:
             assert notes.had == {had, invalid}
 
     async def test_what_every_service_refuses_is_provoked_and_what_stands_in_vain_on_the_page_is_left(self) -> None:
-        async with target(service()) as one, httpx.AsyncClient(base_url=one.address) as http:
+        async with target(service()) as one, httpx.AsyncClient(verify=NO_TLS, base_url=one.address) as http:
             notes = Notebook(one.document, http)
 
             async def ask(_operation: str) -> Asked:
@@ -163,7 +167,7 @@ class TestWhoMay:
         async with (
             serving(issuer.app) as keys,
             target(routes, f"{keys}/jwks.json") as one,
-            httpx.AsyncClient(base_url=one.address) as http,
+            httpx.AsyncClient(verify=NO_TLS, base_url=one.address) as http,
         ):
             names = operations(one.document)
             assert (names, list(guarded(one.document))) == (["GET /things"],) * 2

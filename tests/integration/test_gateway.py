@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from deploy.gateway.routes import CADDYFILE, FILE, routes
+from deploy.local.plain_http import NO_TLS
 from deploy.topology import GATEWAY, SERVICES, environment, owner
 from eventing.service import IDLE_SECONDS
 
@@ -179,7 +180,7 @@ async def caddy(upstream_addresses: dict[str, str], directory: Path) -> AsyncIte
             stderr=output,
         )
     try:
-        async with asyncio.timeout(20), httpx.AsyncClient() as http:
+        async with asyncio.timeout(20), httpx.AsyncClient(verify=NO_TLS) as http:
             while not await answers(http, f"http://127.0.0.1:{port}/docs"):
                 assert process.returncode is None, log.read_text()
                 await asyncio.sleep(0.05)
@@ -205,7 +206,7 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gat
             for name, upstream in upstreams.items()
         }
         port, log = await stack.enter_async_context(caddy(addresses, tmp_path_factory.mktemp("caddy")))
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}"))
+        http = await stack.enter_async_context(httpx.AsyncClient(verify=NO_TLS, base_url=f"http://127.0.0.1:{port}"))
         yield Gateway(http, upstreams, log, port)
 
 
@@ -311,7 +312,7 @@ class TestBodyLimit:
 class TestServiceAway:
     async def test_is_a_503_problem_with_retry_after(self, tmp_path: Path) -> None:
         addresses = {service.name: f"127.0.0.1:{free_port()}" for service in SERVICES}
-        async with caddy(addresses, tmp_path) as (port, _), httpx.AsyncClient() as http:
+        async with caddy(addresses, tmp_path) as (port, _), httpx.AsyncClient(verify=NO_TLS) as http:
             answer = await http.post(f"http://127.0.0.1:{port}/campaigns", json={})
 
         assert answer.status_code == 503
@@ -324,7 +325,7 @@ class TestServiceAway:
         upstream = Upstream("campaign")
         async with served(upstream) as alive:
             addresses["campaign"] = f"127.0.0.1:{free_port()} 127.0.0.1:{alive}"
-            async with caddy(addresses, tmp_path) as (port, _), httpx.AsyncClient() as http:
+            async with caddy(addresses, tmp_path) as (port, _), httpx.AsyncClient(verify=NO_TLS) as http:
                 answers = [await http.get(f"http://127.0.0.1:{port}/campaigns") for _ in range(8)]
 
         assert [answer.status_code for answer in answers] == [200] * 8
@@ -332,7 +333,7 @@ class TestServiceAway:
     async def test_a_read_waits_for_a_restart(self, tmp_path: Path) -> None:
         upstream, campaign_port = Upstream("campaign"), free_port()
         addresses = {service.name: f"127.0.0.1:{campaign_port}" for service in SERVICES}
-        async with caddy(addresses, tmp_path) as (port, _), httpx.AsyncClient() as http:
+        async with caddy(addresses, tmp_path) as (port, _), httpx.AsyncClient(verify=NO_TLS) as http:
             async with hanging_up(campaign_port) as hung_up:
                 sent = asyncio.create_task(http.get(f"http://127.0.0.1:{port}/campaigns"))
                 await hung_up.wait()
@@ -347,7 +348,7 @@ class TestServiceAway:
         upstream = Upstream("campaign")
         async with served(upstream) as alive:
             addresses["campaign"] = f"127.0.0.1:{free_port()} 127.0.0.1:{alive}"
-            async with caddy(addresses, tmp_path) as (port, _), httpx.AsyncClient() as http:
+            async with caddy(addresses, tmp_path) as (port, _), httpx.AsyncClient(verify=NO_TLS) as http:
                 url = f"http://127.0.0.1:{port}/campaigns"
                 answers = [await http.post(url, content=b"x" * 500) for _ in range(20)]
 

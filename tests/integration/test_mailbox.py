@@ -13,6 +13,7 @@ import pytest
 from deploy.local.mailbox.__main__ import MESSAGE_BYTES_MAX, smtp_server
 from deploy.local.mailbox.store import Filter, Mailbox
 from deploy.local.mailbox.web import application
+from deploy.local.plain_http import NO_TLS
 from deploy.local.private import free_ports
 from deploy.local.processes import open_run
 
@@ -136,7 +137,7 @@ async def test_as_a_program_it_takes_its_ports_from_the_command_line(tmp_path: P
     with open_run("mailbox", tmp_path) as run:
         process = run.process("mailbox", command, {}, ready_url=f"{url}/health/ready")
         await asyncio.to_thread(process.start)
-        async with httpx.AsyncClient(base_url=url) as web:
+        async with httpx.AsyncClient(verify=NO_TLS, base_url=url) as web:
             await Post(web, smtp_port).send(mail())
             assert await Post(web, smtp_port).json("/count", to="ada@example.org") == {
                 "messages": 1,

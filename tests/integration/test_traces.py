@@ -11,6 +11,7 @@ import httpx
 from contracts.campaign import CampaignLaunched
 from contracts.ids import new_id
 from deploy.local.issuer import Issuer, application
+from deploy.local.plain_http import NO_TLS
 from deploy.local.provision import Provisioned
 from deploy.local.servers import Servers
 from eventing.telemetry import new_traceparent
@@ -30,7 +31,7 @@ async def test_a_request_is_followed_through_the_broker_into_the_next_service(
         corner = Corner(servers, provisioned, values)
         await corner.migrate("campaign", "pledge")
         async with corner.serve("campaign") as address, corner.serve("pledge"):
-            async with httpx.AsyncClient(base_url=address, headers={"traceparent": traceparent}) as http:
+            async with httpx.AsyncClient(verify=NO_TLS, base_url=address, headers={"traceparent": traceparent}) as http:
                 creator = Person(http, issuer.mint(creator_id, ["creator"]), creator_id)
                 campaign_id = UUID((await creator.launches(tier_body())).rpartition("/")[2])
             (recorded,) = await traceparents(provisioned.database_urls["campaign"], campaign_id)

@@ -8,6 +8,7 @@ import pytest
 
 from campaign.app import HOUSE
 from contracts.ids import new_id
+from deploy.local.plain_http import NO_TLS
 from deploy.topology import JWT_AUDIENCE, JWT_ISSUER
 from tests.integration.api_page import without_example, without_problems
 from tests.integration.campaign.client import Person, Running, Site, tier_body
@@ -28,7 +29,7 @@ async def service(site: Site) -> AsyncIterator[Served]:
     async with (
         HOUSE.build(site.settings) as app,
         serving(app) as address,
-        httpx.AsyncClient(base_url=address, timeout=10) as http,
+        httpx.AsyncClient(verify=NO_TLS, base_url=address, timeout=10) as http,
     ):
         people = Running(http, app.state.runtime, site.issuer)
         creator = people.creator()

@@ -21,6 +21,7 @@ from campaign import live
 from campaign.app import HOUSE, Settings
 from contracts.ids import new_id
 from contracts.pledge import PledgeAuthorized, PledgeCancelled, PledgePlaced
+from deploy.local.plain_http import NO_TLS
 from deploy.topology import SERVICES
 from eventing.database import Pool
 from eventing.runtime import Runtime
@@ -107,7 +108,7 @@ async def watched(site: Site, **settings: Any) -> AsyncIterator[Watched]:
     async with (
         HOUSE.build(site.settings.model_copy(update=settings)) as app,
         serving(app) as address,
-        httpx.AsyncClient(base_url=address, timeout=DEADLINE_SECONDS) as http,
+        httpx.AsyncClient(verify=NO_TLS, base_url=address, timeout=DEADLINE_SECONDS) as http,
     ):
         runtime = app.state.runtime
         yield Watched(http, address, runtime, Running(http, runtime, site.issuer))
@@ -301,7 +302,7 @@ async def test_it_comes_through_the_gateway_as_it_is_sent(service: Watched, tmp_
     path = await service.creator().launches()
     async with (
         caddy(addresses, tmp_path) as (port, _),
-        httpx.AsyncClient(timeout=DEADLINE_SECONDS) as http,
+        httpx.AsyncClient(verify=NO_TLS, timeout=DEADLINE_SECONDS) as http,
         http.stream("GET", f"http://127.0.0.1:{port}{path}/live") as answer,
     ):
         stream = Stream(answer)
@@ -332,7 +333,10 @@ async def process(site: Site) -> AsyncIterator[tuple[asyncio.subprocess.Process,
 
 async def test_a_service_that_stops_ends_its_streams_in_order_and_at_once(site: Site, service: Watched) -> None:
     path = await service.creator().launches()
-    async with process(site) as (started, address), httpx.AsyncClient(base_url=address, timeout=60) as http:
+    async with (
+        process(site) as (started, address),
+        httpx.AsyncClient(verify=NO_TLS, base_url=address, timeout=60) as http,
+    ):
 
         async def ready() -> bool:
             try:

@@ -17,6 +17,7 @@ from campaign.domain_tiers import TIERS_MAX
 from campaign.domain_updates import UPDATES_MAX
 from contracts.campaign import UpdateKind
 from contracts.ids import CampaignId, PersonId, UpdateId, new_id
+from deploy.local.plain_http import NO_TLS
 from tests.integration.campaign.client import Person, Running, Site, draft_body, price, tier_body, until
 from tests.integration.campaign.test_who_may import UPDATE, ask, document
 from tests.integration.eventing.shell import serving
@@ -45,7 +46,7 @@ async def noted(site: Site) -> AsyncIterator[Noted]:
         address = await stack.enter_async_context(serving(app))
         hasty = site.settings.model_copy(update={"http_timeout_seconds": IMPATIENT_SECONDS})
         impatient = await stack.enter_async_context(serving(await stack.enter_async_context(HOUSE.build(hasty))))
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=address, timeout=30))
+        http = await stack.enter_async_context(httpx.AsyncClient(verify=NO_TLS, base_url=address, timeout=30))
         service = Running(http, app.state.runtime, site.issuer)
         yield Noted(service, Notebook(await document(service), http), impatient)
 

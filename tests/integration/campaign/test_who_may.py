@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from campaign.app import HOUSE
+from deploy.local.plain_http import NO_TLS
 from deploy.topology import JWT_AUDIENCE, JWT_ISSUER
 from tests.integration.campaign.client import Running, Site, draft_body, tier_body, until
 from tests.integration.eventing.shell import serving
@@ -68,7 +69,7 @@ async def service(site: Site) -> AsyncIterator[Running]:
     async with (
         HOUSE.build(site.settings) as app,
         serving(app) as address,
-        httpx.AsyncClient(base_url=address, timeout=10) as http,
+        httpx.AsyncClient(verify=NO_TLS, base_url=address, timeout=10) as http,
     ):
         yield Running(http, app.state.runtime, site.issuer)
 

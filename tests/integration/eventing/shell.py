@@ -15,6 +15,7 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from fastapi import FastAPI
 
+from deploy.local.plain_http import NO_TLS
 from eventing.service import IDLE_SECONDS
 from eventing.settings import ServiceSettings
 
@@ -56,7 +57,7 @@ async def serving(app: Any) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def client(app: Any) -> AsyncIterator[httpx.AsyncClient]:
-    async with serving(app) as address, httpx.AsyncClient(base_url=address, timeout=10) as http:
+    async with serving(app) as address, httpx.AsyncClient(verify=NO_TLS, base_url=address, timeout=10) as http:
         yield http
 
 

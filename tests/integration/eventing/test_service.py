@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploy.local.plain_http import NO_TLS
 from tests.integration.collector import collecting
 
 ROOT = Path(__file__).parents[3]
@@ -86,7 +87,7 @@ async def serving(**changed: str) -> AsyncIterator[tuple[Running, httpx.AsyncCli
     running = Running(process)
     try:
         await running.logged("Application startup complete.")
-        transport = httpx.AsyncHTTPTransport(retries=5)  # the port opens right after that line
+        transport = httpx.AsyncHTTPTransport(retries=5, verify=NO_TLS)  # the port opens right after that line
         async with httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{port}", transport=transport, timeout=WAIT_SECONDS
         ) as http:
@@ -108,7 +109,7 @@ class TestStop:
             assert (await answer).json() == "done"
             await running.logged("closed")
             assert await running.ended() == 0
-            async with httpx.AsyncClient(base_url=http.base_url) as impatient:  # it does not try again
+            async with httpx.AsyncClient(verify=NO_TLS, base_url=http.base_url) as impatient:  # it does not try again
                 with pytest.raises(httpx.ConnectError):
                     await impatient.get("/health/live")
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from deploy.local.plain_http import NO_TLS
 from deploy.local.provision import Provisioned
 from payment.app import HOUSE, Settings
 from payment.handlers import DEFINITION
@@ -28,7 +29,7 @@ def sandbox_process() -> Iterator[str]:
 
 @asynccontextmanager
 async def connected(address: str) -> AsyncIterator[Sandbox]:
-    async with httpx.AsyncClient(base_url=address, auth=(API_KEY, ""), timeout=15) as raw:
+    async with httpx.AsyncClient(verify=NO_TLS, base_url=address, auth=(API_KEY, ""), timeout=15) as raw:
         yield Sandbox(address, raw)
 
 

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from bench.load import Call
 from contracts.event import Event
 from contracts.ids import new_id
+from deploy.local.plain_http import NO_TLS
 from deploy.local.provision import Provisioned
 from eventing import topology
 from eventing.clock import DatabaseClock
@@ -73,5 +74,5 @@ async def replicas(provisioned: Provisioned, number: int, clock: DatabaseClock) 
         )
         apps = [await stack.enter_async_context(HOUSE.build(settings, clock)) for _ in range(number)]
         addresses = [await stack.enter_async_context(serving(app)) for app in apps]
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=30))
+        http = await stack.enter_async_context(httpx.AsyncClient(verify=NO_TLS, timeout=30))
         yield Replicas(addresses, [app.state.runtime for app in apps], clock, settings, issuer, http)
