@@ -13,7 +13,8 @@ import eventing
 from bench.row import Figure, Ground, Row
 from contracts.ids import new_id
 from eventing.database import connect_pool
-from eventing.group_commit import GroupCommit, Idempotency
+from eventing.group_commit import GroupCommit
+from eventing.idempotency import Idempotency
 from tests.integration.eventing.jar import DEFINITION, SCHEMA, SOURCE, DropCoin
 
 CLIENTS: Final = 64

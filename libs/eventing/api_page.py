@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from eventing import problems
-from eventing.group_commit import IdempotencyMismatch
+from eventing.idempotency import IdempotencyMismatch
 from eventing.refusal import Refusal
 from eventing.tokens import Unauthenticated
 

@@ -2,30 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeAlias
-from uuid import UUID
 
 from contracts.event import Event
 from contracts.registry import PUBLIC_EVENTS
 from eventing.database import Connection
+from eventing.idempotency import IDEMPOTENCY
 from eventing.tables import Counters, Table
 from eventing.work import Need, Projector, Recorded, Work
 
 Answer: TypeAlias = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class IdempotencyRow:
-    person_id: UUID
-    key: str
-    fingerprint: str
-    answer_json: str
-    created_at: datetime
-
-
-IDEMPOTENCY = Table("idempotency", IdempotencyRow, ("person_id", "key"), lock=False)
 
 
 def no_needs(_message: Any) -> Iterable[Need]:

@@ -8,8 +8,8 @@ from pydantic import BaseModel
 
 from campaign.domain_refusals import CampaignNotFound, NotYourCampaign
 from contracts.ids import PersonId
-from eventing.group_commit import Idempotency
 from eventing.http import IdempotencyKey, command_fingerprint
+from eventing.idempotency import Idempotency
 from eventing.runtime import Runtime
 from eventing.tokens import Forbidden, Principal, Role, require
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from eventing.group_commit import Idempotency
 from eventing.http import IdempotencyKey, command_fingerprint
+from eventing.idempotency import Idempotency
 from eventing.refusal import Refusal
 from eventing.runtime import Runtime
 from eventing.tokens import Principal, require

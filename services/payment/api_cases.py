@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.money import Money
 from eventing.api_page import refusals
-from eventing.group_commit import Idempotency
 from eventing.http import IdempotencyKey, command_fingerprint
+from eventing.idempotency import Idempotency
 from eventing.runtime import Runtime
 from eventing.tokens import Forbidden, Principal, Role, require
 from payment import queries_cases

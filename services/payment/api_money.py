@@ -13,8 +13,8 @@ from pydantic_core import to_json
 from contracts.ids import PledgeId, new_id
 from contracts.money import Money
 from eventing.api_page import ALL_LISTED, refusals
-from eventing.group_commit import Idempotency
 from eventing.http import IdempotencyKey, command_fingerprint
+from eventing.idempotency import Idempotency
 from eventing.refusal import Refusal
 from eventing.runtime import Runtime
 from eventing.tokens import Forbidden, Principal, Role, require

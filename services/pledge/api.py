@@ -8,8 +8,8 @@ from fastapi import APIRouter, Response
 from contracts.ids import CampaignId, PledgeId, TierId, new_id
 from contracts.money import Money
 from eventing.api_page import ALL_LISTED, refusals
-from eventing.group_commit import Idempotency
 from eventing.http import IdempotencyKey, command_fingerprint
+from eventing.idempotency import Idempotency
 from eventing.lean import LeanRoute
 from eventing.runtime import Runtime
 from eventing.tokens import Forbidden

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Response
 from contracts.ids import ChangeId, PledgeId, TierId, new_id
 from contracts.money import Money
 from eventing.api_page import refusals
-from eventing.group_commit import Idempotency
 from eventing.http import IdempotencyKey, command_fingerprint
+from eventing.idempotency import Idempotency
 from eventing.preconditions import IfMatch, expected_by
 from eventing.runtime import Runtime
 from eventing.tokens import Forbidden

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Response
 
 from contracts.ids import CampaignId, OfferId, TierId, new_id
 from eventing.api_page import refusals
-from eventing.group_commit import Idempotency
 from eventing.http import IdempotencyKey, command_fingerprint
+from eventing.idempotency import Idempotency
 from eventing.runtime import Runtime
 from eventing.tokens import Forbidden
 from pledge import domain_refusals as rules

@@ -9,7 +9,7 @@ from typing import Any, Final
 from contracts.campaign import CampaignCancelled, CampaignClosed, CampaignLaunched, Policy
 from contracts.ids import CampaignId, ChangeId, PersonId, PledgeId
 from contracts.money import Money
-from eventing.group_commit import Idempotency
+from eventing.idempotency import Idempotency
 from eventing.refusal import Refusal
 from pledge.domain_change import ChangePledge
 from pledge.domain_decisions import CancelPledge, PlacePledge

@@ -12,7 +12,8 @@ import pytest
 
 from contracts.ids import new_id
 from eventing.database import Pool
-from eventing.group_commit import GATHERED_MESSAGES_MAX, Idempotency, IdempotencyMismatch
+from eventing.group_commit import GATHERED_MESSAGES_MAX
+from eventing.idempotency import Idempotency, IdempotencyMismatch
 from eventing.parked import parked_events, retry
 from eventing.tables import UnstorableError
 from tests.integration.eventing import jar as jar_module

@@ -23,7 +23,7 @@ from contracts.payment import (
     PaymentVoided,
 )
 from eventing.definition import Answer
-from eventing.group_commit import Idempotency
+from eventing.idempotency import Idempotency
 from pledge.domain_change import ChangePledge
 from pledge.domain_decisions import CancelPledge, PlacePledge
 from pledge.jobs import Timers

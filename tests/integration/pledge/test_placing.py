@@ -12,7 +12,7 @@ from contracts.campaign import RewardTierAdded, TierLimitRaised
 from contracts.ids import CampaignId, PoolId, new_id
 from contracts.money import Money
 from contracts.pledge import PledgePlaced
-from eventing.group_commit import Idempotency, IdempotencyMismatch
+from eventing.idempotency import Idempotency, IdempotencyMismatch
 from eventing.refusal import Refusal
 from pledge.domain_refusals import (
     AlreadyPledged,
