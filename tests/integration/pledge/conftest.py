@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from deploy.local.provision import Provisioned
 from pledge.app import HOUSE
 from tests.integration.house import House, house
 from tests.integration.pledge.backers import Backers
+from tests.integration.pledge.door import Door, open_door
 
 
 @pytest.fixture
@@ -23,6 +25,18 @@ async def pledges(database: Provisioned) -> AsyncIterator[House]:
 @pytest.fixture
 async def two_replicas(database: Provisioned) -> AsyncIterator[House]:
     async with _open(database, 2) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def issuer_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once: it takes as long as a test."""
+    return tmp_path_factory.mktemp("issuer")
+
+
+@pytest.fixture
+async def door(provisioned: Provisioned, issuer_keys: Path) -> AsyncIterator[Door]:
+    async with open_door(provisioned, issuer_keys) as opened:
         yield opened
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,16 +11,9 @@ import pytest
 from contracts.campaign import RewardTier
 from contracts.ids import CampaignId, ChangeId, PledgeId, new_id
 from contracts.payment import PaymentAuthorized, PaymentChangeAuthorized
-from deploy.local.provision import Provisioned
 from tests.integration.pledge.backers import CUTOFF, DEADLINE, euros, launched, tier
-from tests.integration.pledge.door import Door, open_door
+from tests.integration.pledge.door import Door
 from tests.integration.pledge.test_http import MISSING, body, price
-
-
-@pytest.fixture
-async def door(provisioned: Provisioned, tmp_path: Path) -> AsyncIterator[Door]:
-    async with open_door(provisioned, tmp_path) as opened:
-        yield opened
 
 
 async def authorized(door: Door, backer: UUID, *tiers: RewardTier) -> dict[str, Any]:

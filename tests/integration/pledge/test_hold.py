@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
@@ -27,12 +26,11 @@ from contracts.payment import (
     PaymentRefunded,
     PaymentVoided,
 )
-from deploy.local.provision import Provisioned
 from eventing.rebuild import rebuild
 from pledge.projections import PLEDGES_PROJECTION
 from tests.integration.house import START, House, names
 from tests.integration.pledge.backers import DEADLINE, LEASE_SECONDS, Backers, euros, launched
-from tests.integration.pledge.door import Door, open_door
+from tests.integration.pledge.door import Door
 from tests.integration.pledge.test_http import body
 from tests.integration.pledge.test_life import assert_books_add_up
 
@@ -127,12 +125,6 @@ async def test_a_part_given_back_is_in_the_bucket_of_what_has_ended(pledges: Hou
     row = await pledges.pool.fetchrow("SELECT * FROM pledge_buckets WHERE campaign_id = $1", campaign_id)
     assert row is not None
     assert (row["captured"], row["captured_minor"], row["ended"], row["ended_minor"]) == (1, 2000, 0, 500)
-
-
-@pytest.fixture
-async def door(provisioned: Provisioned, tmp_path: Path) -> AsyncIterator[Door]:
-    async with open_door(provisioned, tmp_path) as opened:
-        yield opened
 
 
 class TestShown:

@@ -5,24 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from contracts.ids import new_id
-from deploy.local.provision import Provisioned
 from tests.integration.pledge.backers import CUTOFF, DEADLINE, launched, tier
-from tests.integration.pledge.door import Door, open_door
+from tests.integration.pledge.door import Door
 
 MISSING = "0190f2c4-0000-7000-8000-000000000000"
-
-
-@pytest.fixture
-async def door(provisioned: Provisioned, tmp_path: Path) -> AsyncIterator[Door]:
-    async with open_door(provisioned, tmp_path) as opened:
-        yield opened
 
 
 def body(**changed: Any) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,17 +17,10 @@ from contracts.ids import CampaignId, PersonId, PledgeId, TierId, new_id
 from contracts.money import Money
 from contracts.payment import PaymentCaptured, PaymentDeclined
 from contracts.settlement import CampaignSettled, Outcome, Tally
-from deploy.local.provision import Provisioned
 from pledge.queries_backers import PAGE_ROWS
 from tests.integration.pledge.backers import euros, launched, placing, tier
-from tests.integration.pledge.door import Door, open_door
+from tests.integration.pledge.door import Door
 from tests.integration.pledge.test_http import MISSING, body
-
-
-@pytest.fixture
-async def door(provisioned: Provisioned, tmp_path: Path) -> AsyncIterator[Door]:
-    async with open_door(provisioned, tmp_path) as opened:
-        yield opened
 
 
 async def placed(door: Door, campaign: CampaignLaunched, number: int, **changed: Any) -> list[UUID]:

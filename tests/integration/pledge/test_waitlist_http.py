@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-
 from contracts.ids import new_id
-from deploy.local.provision import Provisioned
 from tests.integration.pledge.backers import launched, tier
-from tests.integration.pledge.door import Door, open_door
+from tests.integration.pledge.door import Door
 from tests.integration.pledge.test_http import MISSING, body
-
-
-@pytest.fixture
-async def door(provisioned: Provisioned, tmp_path: Path) -> AsyncIterator[Door]:
-    async with open_door(provisioned, tmp_path) as opened:
-        yield opened
 
 
 async def test_who_is_told_sold_out_is_shown_the_waitlist_and_the_way_through_it(door: Door) -> None:
