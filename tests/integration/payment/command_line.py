@@ -1,10 +1,16 @@
-"""The payment service's commands, in this process: one of its own would spend seconds on imports, each time."""
+"""The payment service's commands, in this process: one of its own would spend seconds on imports, each time.
+
+A command also sends all logs of its process to its stdout. That is left out: it would last longer than that stdout.
+"""
 
 import asyncio
 
+import pytest
+from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
 from deploy.local.provision import Provisioned
+from eventing import log
 from payment.app import cli
 from tests.contract.stripe_sandbox_server import API_KEY
 
@@ -22,7 +28,8 @@ async def payment(provisioned: Provisioned, *arguments: str, stripe: str = NOBOD
         "STRIPE_API_KEY": API_KEY,
         "STRIPE_API_BASE": stripe,
         "STRIPE_WEBHOOK_SECRETS": "whsec_1",
-        "LOG_LEVEL": "ERROR",
     }
     environment = {f"GROUNDSWELL_{name}": value for name, value in settings.items()}
-    return await asyncio.to_thread(CliRunner().invoke, cli, list(arguments), env=environment)
+    with capture_logs(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log, "configure", lambda *_: None)
+        return await asyncio.to_thread(CliRunner().invoke, cli, list(arguments), env=environment)
