@@ -88,7 +88,7 @@ class _UnwrittenError(Exception):
 
 
 class Attempt:
-    """One group on its way to a commit: who is still in it, what it needs, and who was found to be poison."""
+    """Who is still in the group, what it needs, and who was found to be poison."""
 
     def __init__(self, definition: Definition, clock: DatabaseClock, members: list[Member], version_floor: int) -> None:
         self.members = members

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
@@ -19,9 +20,11 @@ from deploy.local.provision import Provisioned
 from deploy.local.servers import Servers
 from payment import audit
 from payment.audit import Auditor, Difference, Report, Wrong
+from payment.cases import CaseKind
+from payment.handlers_cases import OpenCase
 from payment.stripe_gateway import StripeProvider
 from tests.contract.stripe_sandbox_server import API_KEY
-from tests.integration.payment.command_line import payment
+from tests.integration.payment.command_line import payment, payment_process
 from tests.integration.payment.conftest import TIMEOUT_SECONDS
 from tests.integration.payment.platform import Platform
 
@@ -232,3 +235,17 @@ class TestCommands:
         unasked = await run("audit", "--ledger-only", "--campaign", str(new_id()))
         assert (unasked.exit_code, unasked.stdout.split(",")[0]) == (0, "0 facts")
         assert placed["held"].amount.amount == 1_000
+
+    async def test_are_programs_that_say_nothing_else(self, platform: Platform, provisioned: Provisioned) -> None:
+        """At the usual level of logs, so that what they print can be read by another program."""
+
+        async def run(*arguments: str) -> Any:
+            done = await payment_process(provisioned, *arguments, stripe=platform.sandbox.address)
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout)
+
+        assert (await run("audit", "--json"))["found"] == 0
+        await platform.commit.execute(OpenCase(CaseKind.DRIFT, "txn_1", "txn_1 differs"))
+        (case,) = await run("cases", "list", "--json")
+        resolved = await run("cases", "resolve", case["case_id"], "--by", str(new_id()), "--json")
+        assert resolved["state"] == "resolved"
