@@ -303,10 +303,11 @@ def child_run(local: Path, interpreter: Interpreter) -> Iterator[Child]:
             assert process.stdout is not None
             directory = process.stdout.readline().strip()
             assert directory, "the run did not get ready; what it said stands above"
-            started = psutil.Process(process.pid).children(recursive=True)
-            yield Child(process, Path(directory), started)
+            child = Child(process, Path(directory), psutil.Process(process.pid).children(recursive=True))
+            yield child
         finally:
             process.kill()
+        wait_for(lambda: not child.left, "everything ends, and none of it writes any more")
 
 
 def without_privileges(folder: Path) -> Interpreter:
