@@ -1,9 +1,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+IN_PARALLEL := --no-loadscope-reorder --numprocesses
 .DEFAULT_GOAL := help
 RUNS ?= 2000
 FIRST ?= 1
-.PHONY: help setup demo run test test-stripe simulate lint format bench clean
+.PHONY: help setup demo run test test-servers test-simulation test-stripe simulate lint format bench clean
 
 help: ## List what can be done here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,14 +20,23 @@ run: setup ## Start the platform, print its addresses, stay until Ctrl-C
 	@$(BIN)/python -m deploy.local.run
 
 test: lint ## Lint, types, architecture, and the tests against real servers
-	@$(BIN)/python -m pytest tests/acceptance
-	@$(BIN)/python -m pytest --numprocesses 3 --no-loadscope-reorder --ignore tests/acceptance
+	@$(MAKE) --no-print-directory --jobs 2 test-servers test-simulation
+
+test-servers:
+	@$(PYTEST) tests/acceptance
+	@$(PYTEST) $(IN_PARALLEL) 3 --ignore tests/acceptance --ignore tests/simulation
+
+# In virtual time, so it can take whatever time the other tests leave; its report comes when it has ended.
+test-simulation:
+	@mkdir -p .local
+	@nice -n 19 $(PYTEST) $(IN_PARALLEL) 2 tests/simulation >.local/simulation.log 2>&1; \
+		ended=$$?; cat .local/simulation.log; exit $$ended
 
 test-stripe: setup ## The payment journeys on Stripe's test mode: STRIPE_API_KEY=sk_test_…
-	@$(BIN)/python -m pytest tests/stripe/on_stripe.py
+	@$(PYTEST) tests/stripe/on_stripe.py
 
 simulate: setup ## Play RUNS=2000 seeded lives of campaigns from seed FIRST=1 on, while everything fails
-	@SIMULATION_RUNS=$(RUNS) SIMULATION_FIRST=$(FIRST) $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder tests/simulation
+	@SIMULATION_RUNS=$(RUNS) SIMULATION_FIRST=$(FIRST) $(PYTEST) $(IN_PARALLEL) 2 tests/simulation
 
 lint: setup ## Ruff, mypy, import-linter
 	@$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from tests.simulation.runs import Ground
 from tests.simulation.runs import ground as open_ground
 
 RUNS_DEFAULT = 200  # Also of `make test`; `make simulate` runs 2 000.
+UNHURRIED = pytest.mark.timeout(1_800)  # `make test` gives these tests only what the others leave of the cores.
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,18 +7,19 @@ from dataclasses import replace
 import pytest
 
 from contracts.campaign import FundingModel, PaymentStrategy
-from tests.simulation.conftest import RUNS_DEFAULT
+from tests.simulation.conftest import RUNS_DEFAULT, UNHURRIED
 from tests.simulation.faults import CALM, Crash
 from tests.simulation.runs import Ground, Run, run
 from tests.simulation.scenario import GOOD_CARD, HOUR, Act, Backer, Plan, Wish, plan_of
 from tests.simulation.world import World
+
+pytestmark = UNHURRIED
 
 LOST_SECONDS = 600.0
 REPAIR_SECONDS = 120.0  # Until the service is up again and has been told everything: the keys still live.
 
 RESTORES_AT_DEFAULT = 4  # Of each kind.
 STEPS_AT_DEFAULT = 8  # Of the hundreds there are; `make simulate` takes ten times as many.
-TIMEOUT_SECONDS = 1_800  # Many campaigns are played in one test.
 PAST_THE_LEASE_SECONDS = 70.0
 PAST_THE_KEY_SECONDS = 30 * HOUR
 
@@ -53,7 +54,6 @@ def _spread(count: int, offset: int) -> Iterable[int]:
     return range(1 + offset % stride, count + 1, stride)
 
 
-@pytest.mark.timeout(TIMEOUT_SECONDS)
 @pytest.mark.parametrize(("number", "crash"), list(enumerate(Crash)))
 def test_a_crash_at_any_step(ground: Ground, number: int, crash: Crash) -> None:
     """Of any service, before, after, or done but reported as failed."""
@@ -62,7 +62,6 @@ def test_a_crash_at_any_step(ground: Ground, number: int, crash: Crash) -> None:
     assert any(crashes), "nothing ever crashed"
 
 
-@pytest.mark.timeout(TIMEOUT_SECONDS)
 @pytest.mark.parametrize("seconds", [PAST_THE_LEASE_SECONDS, PAST_THE_KEY_SECONDS])
 @pytest.mark.parametrize("model", FundingModel)
 def test_two_workers_on_one_operation(ground: Ground, model: FundingModel, seconds: float) -> None:

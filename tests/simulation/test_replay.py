@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+from tests.simulation.conftest import UNHURRIED
 from tests.simulation.runs import USUAL, Ground, run
 from tests.simulation.scenario import plan_of
+
+pytestmark = UNHURRIED
 
 SEED = 6  # One in which much goes wrong.
 

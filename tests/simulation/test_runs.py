@@ -1,6 +1,9 @@
 """Whole lives of campaigns while everything fails."""
 
+from tests.simulation.conftest import UNHURRIED
 from tests.simulation.runs import Ground, run
+
+pytestmark = UNHURRIED
 
 
 def test_our_books_are_the_providers_and_everything_ends(ground: Ground, seed: int) -> None:
