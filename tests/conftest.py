@@ -10,9 +10,9 @@ import pytest
 import structlog
 from xdist.scheduler import LoadScopeScheduling
 
-from deploy.local.provision import Provisioned, drop, namespaces
+from deploy.local.provision import Provisioned
 from deploy.local.servers import Servers, backing_servers
-from tests.rooms import TEST_PREFIX, Rooms, open_rooms
+from tests.rooms import Rooms, drop_leftovers, open_rooms
 from tests.service_logs import FAILED_REQUEST, ServiceLogs
 
 PLATFORM_TESTS = "tests/acceptance/"
@@ -60,13 +60,8 @@ def servers(service_logs: ServiceLogs) -> Iterator[Servers]:
     with backing_servers("test", in_memory=True) as started:
         service_logs.watch(started.run.logs)
         if started.postgres.controllable:  # Ours alone: what is left is from a run that was killed.
-            asyncio.run(_drop_leftovers(started))
+            asyncio.run(drop_leftovers(started.backing))
         yield started
-
-
-async def _drop_leftovers(started: Servers) -> None:
-    for namespace in await namespaces(started.backing, TEST_PREFIX):
-        await drop(started.backing, namespace)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,16 @@ import httpx
 
 from deploy.local.plain_http import NO_TLS
 from deploy.local.platform import migrations_of
-from deploy.local.provision import MIGRATOR, SERVICES, Provisioned, broker_definitions, drop, provision, role
+from deploy.local.provision import (
+    MIGRATOR,
+    SERVICES,
+    Provisioned,
+    broker_definitions,
+    drop,
+    namespaces,
+    provision,
+    role,
+)
 from deploy.local.servers import Backing
 from eventing import migrations
 
@@ -92,6 +101,19 @@ async def open_rooms(backing: Backing) -> AsyncIterator[Rooms]:
         yield rooms
     finally:
         await drop(backing, rooms.empty)
+        await drop(backing, name)
+
+
+async def drop_leftovers(backing: Backing, prefix: str = TEST_PREFIX) -> None:
+    """What killed runs left. Databases first: the roles of a model have rights in its copies."""
+    left = await namespaces(backing, prefix)
+    server = await asyncpg.connect(backing.postgres_url, timeout=CALL_SECONDS)
+    try:
+        for name in left:
+            await server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    finally:
+        await server.close()
+    for name in left:
         await drop(backing, name)
 
 
