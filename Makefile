@@ -20,10 +20,10 @@ run: setup ## Start the platform, print its addresses, stay until Ctrl-C
 	@$(BIN)/python -m deploy.local.run
 
 test: lint ## Lint, types, architecture, and the tests against real servers
+	@$(PYTEST) tests/acceptance
 	@$(MAKE) --no-print-directory --jobs 2 test-servers test-simulation
 
 test-servers:
-	@$(PYTEST) tests/acceptance
 	@$(PYTEST) $(IN_PARALLEL) 3 --ignore tests/acceptance --ignore tests/simulation
 
 # In virtual time, so it can take whatever time the other tests leave; its report comes when it has ended.
