@@ -79,9 +79,9 @@ async def database(rooms: Rooms) -> AsyncIterator[Provisioned]:
 
 @pytest.fixture
 async def provisioned(rooms: Rooms, database: Provisioned) -> AsyncIterator[Provisioned]:
-    """The same with a virtual host, in which the queues may have been declared already."""
-    async with rooms.broker(database) as room:
-        yield room
+    """The same with a virtual host."""
+    async with rooms.virtual_host(database):
+        yield database
 
 
 @pytest.fixture

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import aio_pika
 import asyncpg
 import httpx
 
-from contracts.subscriptions import SUBSCRIPTIONS
 from deploy.local.plain_http import NO_TLS
 from deploy.local.platform import migrations_of
 from deploy.local.provision import (
@@ -28,11 +25,9 @@ from deploy.local.provision import (
 )
 from deploy.local.servers import Backing
 from eventing import migrations
-from eventing.topology import dead_queue_of, queue_of
 
 TEST_PREFIX = "test_"
 CALL_SECONDS = 30.0
-LEAVE_SECONDS = 5.0  # A connection that is gone is noticed at once.
 
 
 def new_name() -> str:
@@ -46,7 +41,6 @@ class Rooms:
     backing: Backing
     model: Provisioned
     empty: str
-    _idle_hosts: list[str] = field(default_factory=list)  # virtual hosts that nobody uses
 
     @asynccontextmanager
     async def database(self, *, empty: bool = False) -> AsyncIterator[Provisioned]:
@@ -61,49 +55,22 @@ class Rooms:
     @asynccontextmanager
     async def virtual_host(self, room: Provisioned) -> AsyncIterator[None]:
         """The room's virtual host, in which nothing is declared yet."""
-        try:
-            await self._make_host(room.namespace)
-            yield
-        finally:
-            await self._delete_host(room.namespace)
-
-    @asynccontextmanager
-    async def broker(self, room: Provisioned) -> AsyncIterator[Provisioned]:
-        """The room with a virtual host that others may have had before it, with nothing in its queues.
-
-        Its dozen of queues take longer to make than most tests do.
-        """
-        if self._idle_hosts:
-            host = self._idle_hosts.pop()
-        else:
-            host = new_name()
-            await self._make_host(host)
-        here = _at(room, host)
-        try:
-            yield here
-        finally:
-            if await _emptied(here.broker_admin_url):
-                self._idle_hosts.append(host)
-            else:
-                await self._delete_host(host)
-
-    async def close(self) -> None:
-        for host in self._idle_hosts:
-            await self._delete_host(host)
-
-    async def _make_host(self, name: str) -> None:
         definitions = broker_definitions(self.model.namespace, dict.fromkeys((*SERVICES, MIGRATOR), ""))
-        rights = ("permissions", "topic_permissions")
-        here = {kind: [right | {"vhost": name} for right in definitions[kind]] for kind in rights}
-        async with self._api() as api:
-            (await api.post("/api/definitions", json={"vhosts": [{"name": name}], **here})).raise_for_status()
-
-    async def _delete_host(self, name: str) -> None:
-        async with self._api() as api:
-            await api.delete(f"/api/vhosts/{name}")
-
-    def _api(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(verify=NO_TLS, base_url=self.backing.rabbitmq_api_url, timeout=CALL_SECONDS)
+        here = {
+            "vhosts": [{"name": room.namespace}],
+            **{
+                kind: [rights | {"vhost": room.namespace} for rights in definitions[kind]]
+                for kind in ("permissions", "topic_permissions")
+            },
+        }
+        async with httpx.AsyncClient(
+            verify=NO_TLS, base_url=self.backing.rabbitmq_api_url, timeout=CALL_SECONDS
+        ) as api:
+            try:
+                (await api.post("/api/definitions", json=here)).raise_for_status()
+                yield
+            finally:
+                await api.delete(f"/api/vhosts/{room.namespace}")
 
     async def copy(self, template: str, name: str) -> None:
         """A database that the model's roles may enter. Nobody may be connected to `template`."""
@@ -133,7 +100,6 @@ async def open_rooms(backing: Backing) -> AsyncIterator[Rooms]:
             await migrations.migrate(url, migrations.CORE, migrations_of(service))
         yield rooms
     finally:
-        await rooms.close()
         await drop(backing, rooms.empty)
         await drop(backing, name)
 
@@ -151,38 +117,11 @@ async def drop_leftovers(backing: Backing, prefix: str = TEST_PREFIX) -> None:
         await drop(backing, name)
 
 
-async def _emptied(broker_url: str) -> bool:
-    """Whether all queues are as good as new: nobody listens any more, and what was in them is gone."""
-    queues = [queue for service in SUBSCRIPTIONS for queue in (queue_of(service), dead_queue_of(service))]
-    try:
-        async with await aio_pika.connect(broker_url, timeout=CALL_SECONDS) as connection:
-            channel = await connection.channel()
-            for name in queues:
-                await _left_alone(channel, name)
-            for name in queues:  # What a consumer had not acknowledged is back by now.
-                await (await channel.get_queue(name, ensure=False)).purge()
-    except (aio_pika.exceptions.AMQPError, TimeoutError):
-        return False
-    return True
-
-
-async def _left_alone(channel: aio_pika.abc.AbstractChannel, queue: str) -> None:
-    async with asyncio.timeout(LEAVE_SECONDS):
-        while (await channel.declare_queue(queue, passive=True)).declaration_result.consumer_count:  # noqa: ASYNC110 - in the broker
-            await asyncio.sleep(0.02)
-
-
 def _named(model: Provisioned, name: str) -> Provisioned:
     """The model's addresses, with another database and virtual host."""
-    there = _at(model, name)
-    return Provisioned(name, _elsewhere(model.database_urls, name), there.broker_urls, there.broker_admin_url)
 
+    def elsewhere(urls: Mapping[str, str]) -> dict[str, str]:
+        return {service: urlsplit(url)._replace(path=f"/{name}").geturl() for service, url in urls.items()}
 
-def _at(room: Provisioned, host: str) -> Provisioned:
-    """The room's addresses, with another virtual host."""
-    (admin,) = _elsewhere({MIGRATOR: room.broker_admin_url}, host).values()
-    return replace(room, broker_urls=_elsewhere(room.broker_urls, host), broker_admin_url=admin)
-
-
-def _elsewhere(urls: Mapping[str, str], path: str) -> dict[str, str]:
-    return {service: urlsplit(url)._replace(path=f"/{path}").geturl() for service, url in urls.items()}
+    (admin,) = elsewhere({MIGRATOR: model.broker_admin_url}).values()
+    return Provisioned(name, elsewhere(model.database_urls), elsewhere(model.broker_urls), admin)
