@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, Final
 import httpx
 import stripe
 
-from bench.broker import publish
+from bench.broker import Publisher, publisher
 from bench.facts import on_the_wire, pledges
 from bench.row import Ground
 from bench.services import HOST, free_port, running_service
@@ -36,25 +36,25 @@ class Payments:
 
     ground: Ground
     pool: Pool
+    neighbours: Mapping[str, Publisher]
     pid: int
 
     async def tell(self, events: Sequence[Event], version: int) -> None:
         """As the relay would: many events of one type a message."""
-        urls = self.ground.provisioned.broker_urls
         for start in range(0, len(events), MESSAGE_EVENTS_MAX):
             some = events[start : start + MESSAGE_EVENTS_MAX]
             body = b"[" + b",".join(on_the_wire(one, version).encode() for one in some) + b"]"
-            await publish(urls[some[0].source], "events", [(some[0].type, body)])
+            await self.neighbours[some[0].source].publish("events", [(some[0].type, body)])
 
     async def done(self, kind: str) -> int:
         query = "SELECT count(*) FROM operation WHERE kind = $1 AND state = 'done'"
         return int(await self.pool.fetchval(query, kind))
 
-    async def until_done(self, kind: str, count: int) -> float:
-        """The moment at which so many operations of this kind have their outcome recorded."""
+    async def until_done(self, kind: str, count: int, every: float = POLL_SECONDS) -> float:
+        """The moment at which so many operations of this kind have their outcome recorded, looked for `every` s."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while await self.done(kind) < count:
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(every)
         return time.perf_counter()
 
 
@@ -97,11 +97,14 @@ async def payments(ground: Ground, address: str, **settings: str) -> AsyncIterat
         "GROUNDSWELL_STRIPE_API_BASE": address,
         "GROUNDSWELL_STRIPE_WEBHOOK_SECRETS": "whsec_bench",
     }
+    urls = ground.provisioned.broker_urls
     async with (
         running_service(ground, "payment", settings=own | settings) as service,
         await connect_pool(ground.provisioned.database_urls["payment"], "bench", connections_max=2) as pool,
+        publisher(urls["pledge"]) as pledge,
+        publisher(urls["settlement"]) as settlement,
     ):
-        yield Payments(ground, pool, service.pids[0])
+        yield Payments(ground, pool, {"pledge": pledge, "settlement": settlement}, service.pids[0])
 
 
 async def held(ground: Ground, address: str, count: int) -> list[PledgePlaced]:
