@@ -29,7 +29,8 @@ from deploy.local.issuer import Role
 from eventing import migrations
 from eventing.clock import DatabaseClock
 from eventing.database import connect_pool
-from eventing.group_commit import GROUP_MEMBERS_MAX, GroupCommit
+from eventing.group_commit import GroupCommit
+from eventing.lane import GROUP_MEMBERS_MAX
 from pledge.app import HOUSE
 from pledge.domain_decisions import PlacePledge
 

@@ -19,6 +19,14 @@ def no_needs(_message: Any) -> Iterable[Need]:
     return ()
 
 
+def nothing(_message: Any) -> bool:
+    return False
+
+
+def every_event(message: Any) -> bool:
+    return isinstance(message, Recorded)
+
+
 @dataclass(frozen=True)
 class Handler:
     """What runs inside the group's transaction for one kind of command or event: `handle(work, message)`.
@@ -51,7 +59,8 @@ class Projection:
 class Definition:
     """`tables` are decision tables in the order in which they are locked; a rebuild does not touch them.
 
-    `gather_seconds`: how long events may wait to be taken in together, in a service whose work nobody waits for.
+    `patient`: whether nobody waits for what a command or a Recorded event does. Such are committed beside all others,
+    and may wait for each other for `gather_seconds`.
     """
 
     source: str
@@ -60,6 +69,7 @@ class Definition:
     projections: tuple[Projection, ...] = ()
     tables: tuple[Table[Any], ...] = ()
     private_events: tuple[type[Event], ...] = ()
+    patient: Callable[[Any], bool] = nothing
     gather_seconds: float = 0.0
 
     @cached_property

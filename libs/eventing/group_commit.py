@@ -1,14 +1,12 @@
 """Group commit: what waits at the doors runs in one transaction, and everybody is answered after it.
 
 While a transaction runs, what arrives next waits and becomes the next group: an idle service commits at once,
-a busy one in larger groups. One group at a time per process; replicas meet at the row locks. Where nobody waits for
-what an event does, events may be gathered for a moment first.
+a busy one in larger groups. What nobody waits for has a lane of its own, where it is gathered for a moment first and
+holds up nobody. One group at a time per lane; lanes and replicas meet at the row locks.
 """
 
 import asyncio
-import contextlib
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -22,14 +20,13 @@ from eventing.database import Pool
 from eventing.definition import Answer, Definition
 from eventing.faults import Fault, fault_of
 from eventing.idempotency import Idempotency
+from eventing.lane import Lane
 from eventing.log import correlation_id
 from eventing.metrics import Metrics
 from eventing.refusal import Unavailable
 from eventing.telemetry import current_traceparent
 from eventing.work import Context, Recorded, Work
 
-GROUP_MEMBERS_MAX: Final = 500  # Larger groups save nothing more per member and keep locks longer.
-GATHERED_MESSAGES_MAX: Final = 20  # No more come before these are answered: what a consumer prefetches.
 COMMANDS_WAITING_MAX: Final = 5_000  # About a second of work; past it an early 503 beats a late answer.
 COMMAND_PATIENCE_SECONDS: Final = 5.0  # With the database away a command is told so after this.
 RACES_MAX: Final = 5  # A group that loses this many races is searched for a member whose fault it is.
@@ -59,15 +56,11 @@ class GroupCommit:
     ) -> None:
         self._pool = pool
         self._definition = definition
-        self._gather_seconds = gather_seconds
         self._version_floor = version_floor
         self._clock = clock or DatabaseClock()
         self._after_commit = tuple(after_commit)
         self._metrics = metrics or Metrics()
-        self._commands: deque[Member] = deque()
-        self._events: deque[Member] = deque()
-        self._messages = 0  # taken in and not yet answered
-        self._wake = asyncio.Event()
+        self._hurried, self._patient = Lane(), Lane(gather_seconds)
         self._stopping = False
 
     async def execute(
@@ -79,13 +72,13 @@ class GroupCommit:
             Refusal: A rule of the domain says no; nothing was recorded.
             Unavailable: The database is away, or too much is waiting.
         """
-        if self._stopping or len(self._commands) >= COMMANDS_WAITING_MAX:
+        lane = self._lane_of(command)
+        if self._stopping or len(lane.commands) >= COMMANDS_WAITING_MAX:
             raise Unavailable(f"The service is busy or stopping. {AGAIN}")
         handler = self._definition.commands[type(command)]
         delivery = Delivery(1)
         origin = context or current_context()
-        self._commands.append(Member(command, delivery, time.monotonic(), handler, origin, idempotency))
-        self._wake.set()
+        lane.command(Member(command, delivery, time.monotonic(), handler, origin, idempotency))
         return await asyncio.shield(delivery.done)
 
     async def take_in(self, events: Sequence[tuple[Envelope, Event]]) -> None:
@@ -96,58 +89,33 @@ class GroupCommit:
             return
         since, delivery = time.monotonic(), Delivery(len(events))
         reactions = self._definition.reactions
+        lanes: dict[Lane, list[Member]] = {}
         for e, event in events:
             recorded = Recorded(event, e.id, e.source, e.subject, e.version, e.time)
-            self._events.append(Member(recorded, delivery, since, reactions.get(type(event)), envelope=e))
-        self._messages += 1
-        delivery.done.add_done_callback(self._answered)
-        self._wake.set()
+            member = Member(recorded, delivery, since, reactions.get(type(event)), envelope=e)
+            lanes.setdefault(self._lane_of(recorded), []).append(member)
+        for lane, members in lanes.items():
+            lane.message(members)
         await asyncio.shield(delivery.done)
 
     async def run(self) -> None:
-        """Commit group after group until `stop()` and nothing is left."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._commands or self._events:
-                await self._gather()
-                await self._commit(self._next_group())
-            if self._stopping:
-                return
-
-    def _answered(self, _done: "asyncio.Future[Any]") -> None:
-        self._messages -= 1
-
-    async def _gather(self) -> None:
-        """Let events wait for more of them, for as long as that harms nobody."""
-        if not self._gather_seconds:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._gather_seconds):
-                while not (self._commands or self._stopping or self._full()):
-                    await self._wake.wait()
-                    self._wake.clear()
-
-    def _full(self) -> bool:
-        return len(self._events) >= GROUP_MEMBERS_MAX or self._messages >= GATHERED_MESSAGES_MAX
+        """Commit group after group, in each lane, until `stop()` and nothing is left."""
+        async with asyncio.TaskGroup() as lanes:
+            for lane in (self._hurried, self._patient):
+                lanes.create_task(self._commit_all(lane), name="group commit")
 
     def stop(self) -> None:
         """Take nothing new; `run()` returns when what waits is committed."""
         self._stopping = True
-        self._wake.set()
+        self._hurried.stop()
+        self._patient.stop()
 
-    def _next_group(self) -> list[Member]:
-        """Commands first: a person waits for them. A handler with a query of its own runs alone."""
-        group: list[Member] = []
-        for queue in (self._commands, self._events):
-            while queue and len(group) < GROUP_MEMBERS_MAX:
-                alone = queue[0].handler is not None and queue[0].handler.read is not None
-                if alone and group:
-                    return group
-                group.append(queue.popleft())
-                if alone:
-                    return group
-        return group
+    def _lane_of(self, message: Any) -> Lane:
+        return self._patient if self._definition.patient(message) else self._hurried
+
+    async def _commit_all(self, lane: Lane) -> None:
+        while group := await lane.next_group():
+            await self._commit(group)
 
     async def _commit(self, group: list[Member]) -> None:
         """Run a group until it is committed; what one member is to blame for is that member's alone."""

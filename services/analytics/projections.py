@@ -19,7 +19,7 @@ from contracts.campaign import (
 )
 from contracts.ids import CampaignId, PersonId
 from contracts.settlement import CampaignSettled, Outcome
-from eventing.definition import Definition, Projection
+from eventing.definition import Definition, Projection, every_event
 from eventing.follow import follow
 from eventing.tables import Counters, Table
 from eventing.work import Need, Recorded, Work
@@ -202,6 +202,7 @@ def on_milestone(work: Work, recorded: Recorded) -> None:
 
 DEFINITION: Final = Definition(
     source="analytics",
+    patient=every_event,
     gather_seconds=0.2,
     projections=(
         Projection(

@@ -9,7 +9,7 @@ from contracts.campaign import CampaignLaunched, MilestoneCrossed, RewardTierAdd
 from contracts.payment import PayoutSent
 from contracts.pledge import PledgeFact, SlotOffered
 from contracts.settlement import CampaignSettled
-from eventing.definition import Answer, Definition, Handler
+from eventing.definition import Answer, Definition, Handler, every_event
 from eventing.tables import Table
 from eventing.work import Need, Recorded, Work
 from notifier import domain, domain_creator, domain_fan_out, domain_offer, domain_pledge
@@ -135,5 +135,6 @@ DEFINITION: Final = Definition(
     commands={SetContact: Handler(set_contact, lambda command: ((CONTACTS, (command.person_id,)),))},
     reactions=REACTIONS,
     tables=(CONTACTS, CAMPAIGNS, TIERS, BACKINGS, FAN_OUTS, NOTICES),
+    patient=every_event,
     gather_seconds=0.2,
 )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from contracts.campaign import CampaignLaunched
@@ -34,6 +35,7 @@ from payment import (
     tables,
 )
 from payment import handlers_steps as steps
+from payment.budget import Lane, lane_of
 from payment.cases import CaseKind
 from payment.domain_events import ChangeEnded, ChangeOrdered, Kind, RefundFailed
 from payment.gateway import ActionRequired, Decided, Mismatch, NoEffect, Succeeded, describe
@@ -312,6 +314,16 @@ def _hold(command: RenewHold | CheckHold) -> Iterable[Need]:
     return steps.needs(command.pledge_id)
 
 
+# Settlements, releases and payouts: no backer is at the checkout for them.
+_PATIENT = (CampaignLaunched, PledgeCancelled, PledgeDeclined, CaptureRequested, VoidRequested, PayoutRequested)
+
+
+def patient(message: Any) -> bool:
+    if isinstance(message, Decide):
+        return lane_of(message.kind) is not Lane.CHECKOUT
+    return isinstance(message, Recorded) and isinstance(message.event, _PATIENT)
+
+
 DEFINITION = Definition(
     source="payment",
     commands={
@@ -341,4 +353,6 @@ DEFINITION = Definition(
     },
     tables=tables.TABLES,
     private_events=(*domain_events.PRIVATE_EVENTS, *domain_payout_events.PRIVATE_EVENTS),
+    patient=patient,
+    gather_seconds=0.1,
 )

@@ -17,7 +17,7 @@ from contracts.ids import CampaignId
 from contracts.pledge import PledgeBookClosed
 from contracts.settlement import CampaignSettled
 from eventing.database import Connection
-from eventing.definition import Answer, Definition, Handler
+from eventing.definition import Answer, Definition, Handler, every_event
 from eventing.follow import follow
 from eventing.tables import Table
 from eventing.work import Fold, Need, Recorded, Work
@@ -201,5 +201,6 @@ DEFINITION: Final = Definition(
     reactions=_REACTIONS,
     tables=(CAMPAIGNS, PLEDGES),
     private_events=(SettlementStarted,),
+    patient=every_event,
     gather_seconds=0.2,
 )

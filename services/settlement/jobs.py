@@ -13,10 +13,10 @@ from settlement.domain import RequestDrops, RequestNext, StartSettlement
 STARTS_PER_ROUND: Final = 20  # Each reads one whole book; between them other work gets its turn.
 REQUESTS_PER_COMMAND_MAX: Final = 500  # As large as a group: more would hold the campaign's lock for longer.
 EVERY_SECONDS: Final = 0.2
-# The bound is filled in so many rounds: 250 requests a second where it is 500, and Stripe answers 100 by default.
+# The bound is filled in so many rounds: 125 requests a second where it is 500, and Stripe answers 100 by default.
 # All at once would make pledges at the checkout wait behind them in payment.
-ROUNDS: Final = 10
-ROUND_MIN: Final = 50
+ROUNDS: Final = 20
+ROUND_MIN: Final = 25
 
 
 def per_round(outstanding_max: int) -> int:

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ import eventing
 from deploy.local.provision import Provisioned
 from eventing.clock import DatabaseClock
 from eventing.database import Pool, connect_pool
+from eventing.definition import Definition, nothing
 from eventing.group_commit import GroupCommit
 from eventing.topology import declare
 from tests.integration.eventing.jar import DEFINITION, SCHEMA, SOURCE
@@ -38,14 +40,16 @@ class Ground:
     admin_url: str
     publisher_url: str  # the pledge service's user: it may say `pledge.*`
 
-    def replica(self, gather_seconds: float = 0.0) -> AbstractAsyncContextManager[Jar]:
-        return _replica(self.database_url, gather_seconds)
+    def replica(
+        self, patient: Callable[[Any], bool] = nothing, gather_seconds: float = 0.0
+    ) -> AbstractAsyncContextManager[Jar]:
+        return _replica(self.database_url, replace(DEFINITION, patient=patient), gather_seconds)
 
 
 @asynccontextmanager
-async def _replica(database_url: str, gather_seconds: float) -> AsyncIterator[Jar]:
+async def _replica(database_url: str, definition: Definition, gather_seconds: float) -> AsyncIterator[Jar]:
     async with await connect_pool(database_url, "jar") as pool:
-        jar = Jar(pool, GroupCommit(pool, DEFINITION, gather_seconds=gather_seconds))
+        jar = Jar(pool, GroupCommit(pool, definition, gather_seconds=gather_seconds))
         running = asyncio.create_task(jar.commit.run())
         try:
             yield jar

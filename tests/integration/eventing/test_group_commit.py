@@ -12,8 +12,9 @@ import pytest
 
 from contracts.ids import new_id
 from eventing.database import Pool
-from eventing.group_commit import GATHERED_MESSAGES_MAX
+from eventing.definition import every_event
 from eventing.idempotency import Idempotency, IdempotencyMismatch
+from eventing.lane import GATHERED_MESSAGES_MAX
 from eventing.parked import parked_events, retry
 from eventing.tables import UnstorableError
 from tests.integration.eventing import jar as jar_module
@@ -46,13 +47,18 @@ async def transactions(jar: Jar) -> int:
     return count
 
 
-class TestGathering:
+def left(message: Any) -> bool:
+    """A coin that somebody leaves without waiting for an answer."""
+    return isinstance(message, DropCoin) and message.note == "left"
+
+
+class TestPatient:
     @pytest.fixture
     async def patient(self, ground: Ground) -> AsyncIterator[Jar]:
-        async with ground.replica(gather_seconds=600) as one:
+        async with ground.replica(every_event, gather_seconds=600) as one:
             yield one
 
-    async def test_ends_when_no_more_messages_can_come(self, patient: Jar) -> None:
+    async def test_gathers_until_no_more_messages_can_come(self, patient: Jar) -> None:
         messages = [life(new_id(), 500) for _ in range(GATHERED_MESSAGES_MAX)]
         taking = [asyncio.create_task(patient.commit.take_in(one)) for one in messages[:-1]]
         _, waiting = await asyncio.wait(taking, timeout=0.3)
@@ -61,20 +67,43 @@ class TestGathering:
         await asyncio.gather(*taking)
         assert await transactions(patient) == 1
 
-    async def test_ends_when_somebody_waits(self, patient: Jar) -> None:
+    async def test_gathers_for_its_time(self, ground: Ground) -> None:
+        async with ground.replica(every_event, gather_seconds=0.2) as patient:
+            await asyncio.gather(*(patient.commit.take_in(life(new_id(), 500)) for _ in range(3)))
+            assert await transactions(patient) == 1
+
+    async def test_goes_on_gathering_when_somebody_else_hurries(self, patient: Jar) -> None:
         taking = asyncio.create_task(patient.commit.take_in(life(new_id(), 500)))
         await asyncio.sleep(0.1)
+        assert (await patient.commit.execute(DropCoin(new_id())))["coins"] == 1
         assert not taking.done()
-        await patient.commit.execute(DropCoin(new_id()))
+        patient.commit.stop()
         await taking
-        assert await transactions(patient) == 1
 
-    async def test_ends_when_the_service_stops(self, ground: Ground, jar: Jar) -> None:
-        async with ground.replica(gather_seconds=600) as patient:
+    async def test_goes_when_the_service_stops(self, ground: Ground, jar: Jar) -> None:
+        async with ground.replica(every_event, gather_seconds=600) as patient:
             taking = asyncio.create_task(patient.commit.take_in(life(new_id(), 500)))
             await asyncio.sleep(0.1)
         await taking
         assert await transactions(jar) == 1
+
+    async def test_holds_up_nobody(self, ground: Ground, jar: Jar) -> None:
+        held, free = new_id(), new_id()
+        await jar.commit.execute(DropCoin(held))
+        async with ground.replica(left) as replica, jar.pool.acquire() as other:
+            async with other.transaction():
+                await other.execute("SELECT FROM jar WHERE jar_id = $1 FOR UPDATE", held)
+                leaving = asyncio.create_task(replica.commit.execute(DropCoin(held, note="left")))
+                assert (await replica.commit.execute(DropCoin(free)))["coins"] == 1
+                assert not leaving.done()
+            assert (await leaving)["coins"] == 2
+
+    async def test_both_lanes_meet_in_one_stream(self, ground: Ground) -> None:
+        one = new_id()
+        async with ground.replica(left, gather_seconds=0.01) as replica:
+            answers = await outcomes(replica, *(DropCoin(one, note="left" if n % 2 else "") for n in range(100)))
+            assert sorted(a["coins"] for a in answers) == list(range(1, 101))
+            assert await versions(replica, one) == list(range(1, 101))
 
 
 class TestOneGroup:
