@@ -78,7 +78,7 @@ class GroupCommit:
         handler = self._definition.commands[type(command)]
         delivery = Delivery(1)
         origin = context or current_context()
-        lane.command(Member(command, delivery, time.monotonic(), handler, origin, idempotency))
+        lane.add_command(Member(command, delivery, time.monotonic(), handler, origin, idempotency))
         return await asyncio.shield(delivery.done)
 
     async def take_in(self, events: Sequence[tuple[Envelope, Event]]) -> None:
@@ -95,7 +95,7 @@ class GroupCommit:
             member = Member(recorded, delivery, since, reactions.get(type(event)), envelope=e)
             lanes.setdefault(self._lane_of(recorded), []).append(member)
         for lane, members in lanes.items():
-            lane.message(members)
+            lane.add_message(members)
         await asyncio.shield(delivery.done)
 
     async def run(self) -> None:

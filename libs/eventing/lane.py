@@ -30,11 +30,11 @@ class Lane:
     def __len__(self) -> int:
         return len(self.commands) + len(self._events)
 
-    def command(self, member: Member) -> None:
+    def add_command(self, member: Member) -> None:
         self.commands.append(member)
         self._changed.set()
 
-    def message(self, members: Iterable[Member]) -> None:
+    def add_message(self, members: Iterable[Member]) -> None:
         """The events of one message."""
         self._events.extend(members)
         self._messages += 1

@@ -4,6 +4,7 @@ One bucket for all calls and one per endpoint, as Stripe counts them (https://do
 keeps them in the database, where all replicas share them.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -177,10 +178,20 @@ def admit(buckets: Mapping[str, Bucket], wishes: Iterable[Wish], room: int) -> t
     return admitted, left
 
 
+def affordable(buckets: Mapping[str, Bucket], lane: Lane) -> int:
+    """How many operations of this lane may go at most, if each makes one call."""
+    overall = buckets[OVERALL]
+    return max(0, math.floor(overall.tokens - _needed(overall, 1, lane)) + 1)
+
+
 def _takes(calls: Sequence[str]) -> Mapping[str, int]:
     return {OVERALL: len(calls), **{endpoint: calls.count(endpoint) for endpoint in calls}}
 
 
 def _enough(bucket: Bucket, count: int, lane: Lane) -> bool:
+    return bucket.tokens >= _needed(bucket, count, lane)
+
+
+def _needed(bucket: Bucket, count: int, lane: Lane) -> float:
     kept = 0.0 if lane is Lane.CHECKOUT else bucket.burst * CHECKOUT_SHARE
-    return bucket.tokens >= min(count + kept, bucket.burst)
+    return min(count + kept, bucket.burst)

@@ -12,7 +12,7 @@ from asyncpg import Record
 from eventing.clock import DatabaseClock
 from eventing.database import Connection, Pool
 from payment.buckets import Budget
-from payment.budget import CALM, Lane, Wish, admit, calls_of
+from payment.budget import CALM, Lane, Wish, admit, affordable, calls_of
 from payment.calls import Ticket
 from payment.domain_events import Kind
 from payment.tables import OPERATIONS, OperationRow
@@ -29,8 +29,8 @@ _COLUMNS: Final = ", ".join(f"operation.{column.name}" for column in OPERATIONS.
 # is as if its worker had been frozen past it, and the operation is asked for again under the same key.
 _DUE: Final = """
     WITH queue AS MATERIALIZED (
-        SELECT given.lane, given.kind
-          FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS given(lane, kind, place),
+        SELECT given.lane, given.kind, given.room
+          FROM unnest($1::text[], $2::text[], $4::int[]) WITH ORDINALITY AS given(lane, kind, room, place),
                set_config('synchronous_commit', 'off', true)
          WHERE NOT EXISTS (SELECT FROM provider_switch AS stopped WHERE stopped.kind IN ('all', given.kind))
          ORDER BY given.place
@@ -42,7 +42,7 @@ _DUE: Final = """
               FROM operation
              WHERE state = 'waiting' AND lane = queue.lane AND kind = queue.kind AND due_at <= $3
              ORDER BY due_at
-             LIMIT $4
+             LIMIT queue.room
                FOR UPDATE SKIP LOCKED
          ) AS found
          LIMIT $5
@@ -136,7 +136,9 @@ class Leasing:
                 rows = await self._within_budget(connection, now, limit, token, lasts)
             else:
                 self.short = False
-                rows = await connection.fetch(_LEASE_DUE, *_queues(), now, limit, limit, token, lasts)
+                lanes, kinds = _queues()
+                rooms = [limit] * len(lanes)
+                rows = await connection.fetch(_LEASE_DUE, lanes, kinds, now, rooms, limit, token, lasts)
         leased = sorted((OPERATIONS.load(row) for row in rows), key=_urgency)
         return [Leased(row, token, now, since + self.seconds, _ticket(row)) for row in leased]
 
@@ -145,8 +147,10 @@ class Leasing:
     ) -> list[Record]:
         """One transaction: the buckets' lock makes replicas take turns, so the tokens are exact."""
         async with self.budget.opened(connection, now) as purse:
-            # Of each queue, in case that another one has no tokens.
-            due = await connection.fetch(_CANDIDATES, *_queues(), now, limit, None)
+            # Of each queue, in case that another one has no tokens; and one more than may go, to know that it waits.
+            lanes, kinds = _queues()
+            rooms = [min(limit, affordable(purse.buckets, Lane(lane)) + 1) for lane in lanes]
+            due = await connection.fetch(_CANDIDATES, lanes, kinds, now, rooms, None)
             goes, purse.buckets = admit(purse.buckets, (_wish(row) for row in due), limit)
             chosen = sorted(row["operation_id"] for row, go in zip(due, goes, strict=True) if go)
             storm = any(bucket.slowed_at and now - bucket.slowed_at < CALM for bucket in purse.buckets.values())

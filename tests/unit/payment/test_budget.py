@@ -24,6 +24,7 @@ from payment.budget import (
     Limits,
     Wish,
     admit,
+    affordable,
     calls_of,
     endpoint_of,
     fill,
@@ -179,6 +180,13 @@ class TestAdmit:
     def test_no_more_than_there_is_room_for(self) -> None:
         goes, _ = admit(buckets(CAPTURE), wishes(Lane.SETTLEMENT, 5, CAPTURE), 2)
         assert goes == [True, True, False, False, False]
+
+    @given(quarters=st.integers(-20, 240), rate=st.integers(1, 120), lane=st.sampled_from(Lane))
+    def test_what_is_affordable_is_what_is_admitted(self, quarters: int, rate: int, lane: Lane) -> None:
+        overall = Bucket(OVERALL, float(rate), quarters / 4, NOON)
+        have = {OVERALL: overall, CAPTURE: Bucket(CAPTURE, 1_000.0, 500.0, NOON)}
+        goes, _ = admit(have, wishes(lane, 100, CAPTURE), 100)
+        assert affordable(have, lane) == sum(goes)
 
     @pytest.mark.parametrize("lane", list(Lane))
     def test_the_slowest_bucket_lets_any_operation_through_in_the_end(self, lane: Lane) -> None:
