@@ -314,8 +314,8 @@ def _hold(command: RenewHold | CheckHold) -> Iterable[Need]:
     return steps.needs(command.pledge_id)
 
 
-# Settlements, releases and payouts: no backer is at the checkout for them.
-_PATIENT = (CampaignLaunched, PledgeCancelled, PledgeDeclined, CaptureRequested, VoidRequested, PayoutRequested)
+# What a settlement asks for. A cancellation is not among it: it may come in time for nothing to be sent.
+_PATIENT = (CaptureRequested, VoidRequested, PayoutRequested)
 
 
 def patient(message: Any) -> bool:

@@ -294,10 +294,10 @@ class TestBound:
         await core.take_in(*world.everything())
         await settler.start_due()
         asked = []
-        for _ in range(4):
+        for _ in range(6):
             assert not await settler.request_due(), "the next round comes at once"
             asked.append(len([e for e in await core.said() if isinstance(e, CaptureRequested)]))
-        assert asked == [50, 50, 20, 0]
+        assert asked == [25, 25, 25, 25, 20, 0]
 
     async def test_campaigns_that_settle_at_the_same_time_share_it(self, core: House, settlers: Settlers) -> None:
         worlds = [World(goal=1000, amounts=[100] * 12) for _ in range(2)]

@@ -1,13 +1,14 @@
 """Which work of the payment service goes beside the checkout's and never holds it up (DOMAIN Y7)."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from contracts.event import Event
 from contracts.ids import new_id
 from contracts.money import Money
-from contracts.pledge import PledgePlaced
+from contracts.pledge import PledgeCancelled, PledgePlaced
 from contracts.settlement import CaptureRequested, VoidRequested
 from eventing.work import Recorded
 from payment.domain_events import Kind
@@ -29,18 +30,16 @@ def test_an_answer_is_patient_unless_a_backer_is_at_the_checkout(kind: Kind) -> 
 
 
 def test_a_checkout_hurries() -> None:
-    placed = PledgePlaced(
-        pledge_id=new_id(),
-        campaign_id=new_id(),
-        backer_id=new_id(),
-        amount=TEN,
-        country="DE",
-        payment_method="pm_card_visa",
-        strategy="hold",
-        placed_at=NOW,
-        lease_until=NOW,
-    )
+    about: dict[str, Any] = {
+        "pledge_id": new_id(),
+        "campaign_id": new_id(),
+        "backer_id": new_id(),
+        "amount": TEN,
+        "country": "DE",
+    }
+    placed = PledgePlaced(**about, payment_method="pm_card_visa", strategy="hold", placed_at=NOW, lease_until=NOW)
     assert not patient(recorded(placed))
+    assert not patient(recorded(PledgeCancelled(**about, cancelled_at=NOW, reason="backer")))
     assert not patient(KeepCustomer(new_id(), new_id(), new_id(), "cus_1"))
 
 
