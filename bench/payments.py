@@ -34,7 +34,6 @@ PATIENCE_SECONDS: Final = 900.0
 class Payments:
     """The service's database, its neighbours' voice, and its process."""
 
-    ground: Ground
     pool: Pool
     neighbours: Mapping[str, Publisher]
     pid: int
@@ -104,7 +103,7 @@ async def payments(ground: Ground, address: str, **settings: str) -> AsyncIterat
         publisher(urls["pledge"]) as pledge,
         publisher(urls["settlement"]) as settlement,
     ):
-        yield Payments(ground, pool, {"pledge": pledge, "settlement": settlement}, service.pids[0])
+        yield Payments(pool, {"pledge": pledge, "settlement": settlement}, service.pids[0])
 
 
 async def held(ground: Ground, address: str, count: int) -> list[PledgePlaced]:

@@ -61,7 +61,6 @@ class GroupCommit:
         self._after_commit = tuple(after_commit)
         self._metrics = metrics or Metrics()
         self._hurried, self._patient = Lane(), Lane(gather_seconds)
-        self._stopping = False
 
     async def execute(
         self, command: Any, *, idempotency: Idempotency | None = None, context: Context | None = None
@@ -73,7 +72,7 @@ class GroupCommit:
             Unavailable: The database is away, or too much is waiting.
         """
         lane = self._lane_of(command)
-        if self._stopping or len(lane.commands) >= COMMANDS_WAITING_MAX:
+        if lane.stopping or len(lane.commands) >= COMMANDS_WAITING_MAX:
             raise Unavailable(f"The service is busy or stopping. {AGAIN}")
         handler = self._definition.commands[type(command)]
         delivery = Delivery(1)
@@ -83,7 +82,7 @@ class GroupCommit:
 
     async def take_in(self, events: Sequence[tuple[Envelope, Event]]) -> None:
         """Take in foreign events: stored, projected and reacted to, or parked. Returns after the commit."""
-        if self._stopping:
+        if self._hurried.stopping:
             raise Unavailable("The service is stopping")
         if not events:
             return
@@ -106,7 +105,6 @@ class GroupCommit:
 
     def stop(self) -> None:
         """Take nothing new; `run()` returns when what waits is committed."""
-        self._stopping = True
         self._hurried.stop()
         self._patient.stop()
 

@@ -25,7 +25,7 @@ class Lane:
         self._events: deque[Member] = deque()
         self._messages = 0  # that the events came in
         self._changed = asyncio.Event()
-        self._stopping = False
+        self.stopping = False
 
     def __len__(self) -> int:
         return len(self.commands) + len(self._events)
@@ -41,12 +41,12 @@ class Lane:
         self._changed.set()
 
     def stop(self) -> None:
-        self._stopping = True
+        self.stopping = True
         self._changed.set()
 
     async def next_group(self) -> list[Member]:
         """Waits for it. Empty: stopped, and nothing is left."""
-        while not (self or self._stopping):
+        while not (self or self.stopping):
             await self._change()
         if self and self._gather_seconds:
             await self._gather()
@@ -56,7 +56,7 @@ class Lane:
         since = min(queue[0].since for queue in (self.commands, self._events) if queue)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(since + self._gather_seconds - time.monotonic()):
-                while not (self._stopping or self._full()):
+                while not (self.stopping or self._full()):
                     await self._change()
 
     def _full(self) -> bool:
