@@ -33,6 +33,12 @@ def restored_at(floor: int) -> datetime | None:
     return FLOOR_SINCE + timedelta(seconds=floor) if floor else None
 
 
+def before_restore(floor: int, at: datetime) -> bool:
+    """Whether what happened then may have led to more than the database remembers."""
+    back_at = restored_at(floor)
+    return back_at is not None and at < back_at
+
+
 async def version_floor(pool: Pool) -> int:
     """0: it was never restored."""
     floor: int = await pool.fetchval("SELECT coalesce(max(version_floor), 0) FROM restored")

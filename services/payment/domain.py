@@ -32,7 +32,7 @@ from payment.domain_events import (
 )
 from payment.domain_state import Hold, Payment, Stage
 
-# Of one kind: those proven to have no effect, hours apart in the end, renewals, and the holds of changes.
+# Of one kind, for the pledge or for one change: those proven to have no effect, hours apart in the end, and renewals.
 ATTEMPTS_MAX: Final = 200
 NO_HOLD: Final = "no_hold"
 ABOVE_HOLD: Final = "above_hold"
@@ -136,7 +136,7 @@ def advance(p: Payment) -> tuple[Event, ...]:
     wanted = _next(p, p.order)
     if impossible or wanted is None:
         return impossible
-    attempt = p.started.count(wanted.kind) + 1
+    attempt = p.started.count((wanted.kind, wanted.change_id)) + 1
     if attempt > ATTEMPTS_MAX:
         return (StepStopped(pledge_id=p.order.pledge_id, reason="too_many_attempts"),)
     started = StepStarted(
@@ -197,9 +197,16 @@ def _next(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
         return _Wanted(Kind.FOLLOW, _money(ordered, p.awaited.minor), hold_id=p.awaited.hold_id)
     for hold in _released(p):
         return _Wanted(Kind.VOID, _money(ordered, hold.minor), hold_id=hold.hold_id)
-    if (refund := _refund(p, ordered)) or p.release_wanted or p.ended:
+    if (refund := _refund(p, ordered)) or p.ended:
         return refund
+    if p.release_wanted:
+        return _forgotten(p, ordered)
     return _look(p, ordered) or _taken(p, ordered)
+
+
+def _forgotten(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
+    """The release was told anew before the order: what was taken is looked for (`handlers_steps.py`), not taken."""
+    return _Wanted(creation_of(ordered), ordered.amount) if ordered.told_anew and not p.started else None
 
 
 def _refund(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
@@ -227,7 +234,7 @@ def _look(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
 def _taken(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
     if p.captured:
         return None
-    if not p.hold_id and not (p.retold and p.started):  # of attempts in the same order as before: under the same keys
+    if not p.hold_id and not (p.retold and p.started):  # once at least, as before the database was restored
         return _Wanted(creation_of(ordered), ordered.amount)
     for change in _open_changes(p):
         kind = Kind.SAVE if ordered.strategy is PaymentStrategy.SAVED_CARD else Kind.AUTHORIZE
@@ -263,7 +270,9 @@ def _released(p: Payment) -> tuple[Hold, ...]:
 
 
 def _open_changes(p: Payment) -> tuple[ChangeOrdered, ...]:
-    return tuple(c.ordered for c in p.changes.values() if c.ordered and c.stage is Stage.WANTED)
+    """In the order in which the backer asked for them: the last one that is taken up counts."""
+    wanted = (change.ordered for change in p.changes.values() if change.ordered and change.stage is Stage.WANTED)
+    return tuple(sorted(wanted, key=lambda ordered: ordered.version))
 
 
 def _undecided(p: Payment) -> bool:

@@ -42,6 +42,7 @@ class PaymentOrdered(_Private, type="payment.PaymentOrdered.v1"):
     strategy: PaymentStrategy
     backer_id: PersonId | None = None
     placed_at: datetime | None = None
+    told_anew: bool = False  # to a restored database, which may have asked the provider before and forgotten it
 
 
 class CaptureOrdered(_Private, type="payment.CaptureOrdered.v1"):
@@ -106,6 +107,7 @@ class ChangeOrdered(_Private, type="payment.ChangeOrdered.v1"):
     change_id: ChangeId
     amount: Money
     payment_method: str
+    version: int = Field(default=0, description="Of the pledge: in which order changes were asked for")
 
 
 class ChangeEnded(_Private, type="payment.ChangeEnded.v1"):
@@ -119,7 +121,7 @@ class StepStarted(_Private, type="payment.StepStarted.v1"):
     """An operation was written down; from now on the provider may have seen it."""
 
     kind: Kind
-    attempt: int = Field(ge=1, description="Counts the operations of this kind for this pledge")
+    attempt: int = Field(ge=1, description="Counts the operations of this kind for this pledge, or change of it")
     amount: Money
     change_id: ChangeId | None = Field(default=None, description="The change that a hold is taken for")
     hold_id: str = Field(default="", description="The hold that is voided, followed, or replaced by a new one")

@@ -50,7 +50,7 @@ def evolve(state: Payment | None, event: Event) -> Payment:  # noqa: PLR0911 - o
             step = Step(
                 event.kind, event.attempt, event.amount, event.change_id, event.hold_id, refund_id=event.refund_id
             )
-            return replace(p, running=step, started=(*p.started, event.kind))
+            return replace(p, running=step, started=(*p.started, (event.kind, event.change_id)))
         case StepEnded():
             return replace(_looked(p), running=None)
         case StopLifted():
@@ -103,8 +103,8 @@ def _wished(p: Payment, event: Event) -> Payment:  # noqa: PLR0911 - one a kind 
         case RefundOrdered():
             return replace(p, refunds=(*p.refunds, event), refunds_known=p.refunds_known | {event.refund_id})
         case ChangeOrdered():
-            others = {one: change for one, change in p.changes.items() if one != event.change_id}  # in their order
-            return replace(p, changes={**others, event.change_id: Change(event, accepted=event.change_id in p.changes)})
+            change = Change(event, accepted=event.change_id in p.changes)
+            return replace(p, changes={**p.changes, event.change_id: change})
         case ChangeEnded():
             return _change_ended(p, event)
         case _:
@@ -200,7 +200,7 @@ def _change_held(p: Payment, fact: PaymentChangeAuthorized) -> Payment:
         others = (one for one in p.spare if one.hold_id != hold.hold_id)  # it was awaited
         return replace(p, spare=(*others, hold))
     if change.accepted:
-        return _swapped(_with_change(p, fact.change_id, replace(change, stage=Stage.OVER, hold=None)), hold)
+        return _taken_up(_with_change(p, fact.change_id, replace(change, stage=Stage.OVER, hold=None)), change, hold)
     return _with_change(p, fact.change_id, replace(change, stage=Stage.HELD, hold=hold))
 
 
@@ -214,7 +214,15 @@ def _change_ended(p: Payment, ended: ChangeEnded) -> Payment:
     p = _with_change(p, ended.change_id, Change(change.ordered, Stage.OVER))
     if change.hold is None:
         return p
-    return _swapped(p, change.hold) if ended.accepted else replace(p, spare=(*p.spare, change.hold))
+    return _taken_up(p, change, change.hold) if ended.accepted else replace(p, spare=(*p.spare, change.hold))
+
+
+def _taken_up(p: Payment, change: Change, hold: Hold) -> Payment:
+    """A change that was told anew after a later one was taken up is history: its hold is nobody's."""
+    version = change.ordered.version if change.ordered else 0
+    if version < p.taken_up:
+        return replace(p, spare=(*p.spare, hold))
+    return replace(_swapped(p, hold), taken_up=version)
 
 
 def _swapped(p: Payment, hold: Hold) -> Payment:

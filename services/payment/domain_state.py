@@ -89,13 +89,14 @@ class Payment:
     at_risk: bool = False  # the last renewal failed, or the hold is lost
     card_refused: bool = False  # for good: no more tries with this card
     changes: Mapping[ChangeId, Change] = field(default_factory=dict)
+    taken_up: int = 0  # the version of the last change whose hold became the current one
     spare: tuple[Hold, ...] = ()  # holds that are not the current one any more, or never were: to be released
     refunds: tuple[RefundOrdered, ...] = ()  # ordered and not made yet
     refunds_known: frozenset[UUID] = frozenset()
     found: frozenset[str] = frozenset()  # refunds that were made by nobody here
     disputed: int = 0  # what open and lost disputes have taken back
     running: Step | None = None
-    started: tuple[Kind, ...] = ()
+    started: tuple[tuple[Kind, ChangeId | None], ...] = ()
 
     @property
     def retold(self) -> bool:

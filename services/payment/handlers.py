@@ -18,6 +18,7 @@ from contracts.pledge import (
 )
 from contracts.settlement import CaptureRequested, PayoutRequested, VoidRequested
 from eventing.definition import Answer, Definition, Handler
+from eventing.restored import before_restore
 from eventing.work import Need, Recorded, Work
 from payment import (
     cases,
@@ -133,6 +134,7 @@ def on_placed(work: Work, recorded: Recorded) -> None:
         placed_at=recorded.time,
         strategy=event.strategy,
         backer_id=event.backer_id,
+        told_anew=before_restore(work.version_floor, recorded.time),
     )
     if work.get(PAYERS, event.pledge_id) is None:
         work.put(PAYERS, PayerRow(event.pledge_id, event.campaign_id, event.backer_id))
@@ -153,6 +155,7 @@ def on_change_requested(work: Work, recorded: Recorded) -> None:
         change_id=event.change_id,
         amount=event.new_amount,
         payment_method=event.payment_method,
+        version=recorded.version,
     )
     steps.wish(work, event.pledge_id, domain.order_change(steps.payment_of(work, event.pledge_id), ordered))
 

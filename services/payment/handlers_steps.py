@@ -6,7 +6,7 @@ from uuid import UUID
 
 from contracts.campaign import PaymentStrategy
 from contracts.event import Event
-from eventing.restored import restored_at
+from eventing.restored import before_restore
 from eventing.work import Fold, Need, Work
 from payment import cases, domain, domain_fold, handlers_renewal, tables
 from payment.budget import Lane, lane_of
@@ -50,9 +50,15 @@ def skip_unwanted(work: Work, pledge_id: UUID, *, looked: bool = False) -> None:
     if not domain.unwanted(payment, looked=looked):
         return
     assert payment.running is not None
-    row = work.get(OPERATIONS, tables.operation_id_of(pledge_id, payment.running.kind, payment.running.attempt))
+    step = payment.running
+    row = work.get(OPERATIONS, tables.operation_id_of(pledge_id, step.kind, step.attempt, step.change_id))
     assert row is not None, "a running step has its operation"
-    if row.state is State.WAITING and (row.sends == 0 or row.kind is Kind.FOLLOW):
+    if row.state is not State.WAITING or (row.sends and row.kind is not Kind.FOLLOW):
+        return
+    if row.kind is not Kind.FOLLOW and before_restore(work.version_floor, row.created_at):
+        # It may have been sent and forgotten since. Written down anew, it is looked for.
+        work.put(OPERATIONS, replace(row, created_at=work.now, first_sent_at=row.created_at, sends=1))
+    else:
         work.put(OPERATIONS, replace(row, state=State.SKIPPED, outcome="skipped", decided_at=work.now))
         record(work, pledge_id, *domain.skip(payment, looked=looked))
 
@@ -87,7 +93,7 @@ def _write_down(work: Work, step: StepStarted, delay_seconds: float) -> None:
     assert ordered is not None, "a step follows from an order"
     forgotten_at = _forgotten_at(work, ordered, step)
     row = OperationRow(
-        operation_id=tables.operation_id_of(step.pledge_id, step.kind, step.attempt),
+        operation_id=tables.operation_id_of(step.pledge_id, step.kind, step.attempt, step.change_id),
         subject_id=step.pledge_id,
         campaign_id=ordered.campaign_id,
         kind=step.kind,
@@ -106,6 +112,7 @@ def _write_down(work: Work, step: StepStarted, delay_seconds: float) -> None:
         act_by=payment.hold.capture_before if payment.hold else None,
         sends=1 if forgotten_at else 0,
         first_sent_at=forgotten_at,
+        change_id=step.change_id,
     )
     work.insert(OPERATIONS, row)
 
@@ -116,10 +123,10 @@ def _forgotten_at(work: Work, ordered: PaymentOrdered, step: StepStarted) -> dat
     Then it is as if it had been sent, though the operation is younger than that: it is looked for. If it is not there,
     the next attempt is sent; its key would give the same answer again.
     """
-    back_at, first = restored_at(work.version_floor), step.attempt == 1 and step.change_id is None
-    if back_at is None or step.kind not in CREATIONS or not first or ordered.placed_at is None:
+    first = step.attempt == 1 and step.change_id is None
+    if step.kind not in CREATIONS or not first or ordered.placed_at is None:
         return None
-    return ordered.placed_at if ordered.placed_at < back_at else None
+    return ordered.placed_at if before_restore(work.version_floor, ordered.placed_at) else None
 
 
 def _lane(payment: Payment, step: StepStarted) -> Lane:

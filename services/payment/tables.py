@@ -55,19 +55,28 @@ class OperationRow:
     purpose: str = ""
     lane: Lane = Lane.CHECKOUT
     act_by: datetime | None = None  # of a renewal: the end of the hold that it replaces
+    change_id: UUID | None = None  # the change of the pledge that it is for
 
     @property
     def key(self) -> str:
-        """The idempotency key. Derived, so that a restored database makes the same one (DOMAIN Y2)."""
-        return f"{self.subject_id}:{self.kind}:{self.attempt}"
+        return key_of(self.subject_id, self.kind, self.attempt, self.change_id)
 
 
 _OPERATIONS: Final = UUID("a3d2e0f4-6c1b-5e0a-9c57-2f6d5a0b7c11")  # The namespace of operation ids; any constant.
 
 
-def operation_id_of(subject_id: UUID, kind: Kind, attempt: int) -> UUID:
-    """The id under which the provider knows an operation (`metadata.operation_id`). Derived like its key."""
-    return uuid5(_OPERATIONS, f"{subject_id}:{kind}:{attempt}")
+def key_of(subject_id: UUID, kind: Kind, attempt: int, change_id: UUID | None = None) -> str:
+    """The idempotency key. Derived, so that a restored database makes the same one (DOMAIN Y2).
+
+    That of a change has its id: which of them there were before, and what came of those, may be forgotten.
+    """
+    key = f"{subject_id}:{kind}:{attempt}"
+    return f"{key}:{change_id}" if change_id else key
+
+
+def operation_id_of(subject_id: UUID, kind: Kind, attempt: int, change_id: UUID | None = None) -> UUID:
+    """The id under which the provider knows an operation (`metadata.operation_id`)."""
+    return uuid5(_OPERATIONS, key_of(subject_id, kind, attempt, change_id))
 
 
 @dataclass(frozen=True)

@@ -78,9 +78,14 @@ class Broker:
                 if self.fate.happens(self.fate.rates.doubled):
                     self._send(queue, message)
 
-    async def publish_again(self, service: str) -> None:
-        """All that ever was, in order, to one service: as an operator does for one that has lost its last minutes."""
+    async def publish_again(self, service: str, *, backwards: bool) -> None:
+        """All that ever was, to one service: as an operator does for one that has lost its last minutes.
+
+        Replicas take turns, and one may be slow: in the worst case the last message is the first one that is taken in.
+        """
         again = [message for message in self.published if type(message[1]) in SUBSCRIPTIONS[service]]
+        if backwards:
+            again.reverse()
         for start in range(0, len(again), BATCH_MAX):
             await self._deliver(self.queues[service], again[start : start + BATCH_MAX])
 

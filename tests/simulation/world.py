@@ -291,7 +291,7 @@ class World:
         await self._as_superuser(*statements)
         self._saved_at = self.broker.positions.get(name, 0)
 
-    async def restore(self, name: str) -> None:
+    async def restore(self, name: str, *, backwards: bool) -> None:
         """Back to the copy: the service forgets what came after it, and everybody else's messages come again."""
         for process in self.processes[name]:
             process.die()
@@ -303,7 +303,7 @@ class World:
         statements.append(f"INSERT INTO {name}.restored (version_floor) VALUES ({floor})")
         await self._as_superuser(*statements)
         self.broker.positions[name] = self._saved_at
-        await self.broker.publish_again(name)
+        await self.broker.publish_again(name, backwards=backwards)
 
     async def _as_superuser(self, *statements: str) -> None:
         async with self.admin.turn:

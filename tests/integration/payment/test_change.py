@@ -140,5 +140,5 @@ class TestChange:
 
 
 async def _sent(platform: Platform, placed: PledgePlaced) -> bool:
-    query = "SELECT EXISTS (SELECT FROM operation WHERE subject_id = $1 AND attempt = 2 AND sends > 0)"
+    query = "SELECT EXISTS (SELECT FROM operation WHERE subject_id = $1 AND change_id IS NOT NULL AND sends > 0)"
     return bool(await platform.pool.fetchval(query, placed.pledge_id))

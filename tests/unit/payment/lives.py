@@ -56,14 +56,21 @@ class Life:
             self.record(following)
         return self
 
-    def order(self, strategy: PaymentStrategy = PaymentStrategy.HOLD) -> "Life":
+    def order(self, strategy: PaymentStrategy = PaymentStrategy.HOLD, *, told_anew: bool = False) -> "Life":
         ordered = PaymentOrdered(
-            pledge_id=PLEDGE, campaign_id=CAMPAIGN, amount=euros(HELD), payment_method="pm_old", strategy=strategy
+            pledge_id=PLEDGE,
+            campaign_id=CAMPAIGN,
+            amount=euros(HELD),
+            payment_method="pm_old",
+            strategy=strategy,
+            told_anew=told_anew,
         )
         return self.record(domain.order(self.state, ordered))
 
-    def change(self, change_id: ChangeId = FIRST, minor: int = WANTED) -> "Life":
-        wish = ChangeOrdered(pledge_id=PLEDGE, change_id=change_id, amount=euros(minor), payment_method="pm_new")
+    def change(self, change_id: ChangeId = FIRST, minor: int = WANTED, version: int = 0) -> "Life":
+        wish = ChangeOrdered(
+            pledge_id=PLEDGE, change_id=change_id, amount=euros(minor), payment_method="pm_new", version=version
+        )
         return self.record(domain.order_change(self.state, wish))
 
     def end(self, change_id: ChangeId = FIRST, *, accepted: bool) -> "Life":
@@ -205,5 +212,6 @@ class Life:
         return self.events[-1]
 
     @property
-    def steps(self) -> list[tuple[Kind, int]]:
-        return [(event.kind, event.attempt) for event in self.events if isinstance(event, StepStarted)]
+    def steps(self) -> list[tuple[Kind, int, ChangeId | None]]:
+        """What the keys of its operations are made of."""
+        return [(event.kind, event.attempt, event.change_id) for event in self.events if isinstance(event, StepStarted)]

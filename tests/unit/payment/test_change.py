@@ -126,12 +126,22 @@ class TestChange:
         assert (life.running, life.count(PaymentDeclined)) == (Kind.AUTHORIZE, 0)
         assert life.settle().booked == life.holds == {"pi_1": WANTED}
 
+    def test_told_anew_has_the_key_that_it_had_before(self) -> None:
+        """Whatever has become of the changes before it, and of the pledge's own hold."""
+        before = Life().held().change().decline().end(accepted=False).change(SECOND).succeed()
+        told_anew = Life().order().change().end(accepted=False).change(SECOND).succeed()
+        assert before.steps[-1] == told_anew.steps[-1] == (Kind.AUTHORIZE, 1, SECOND)
+
     def test_told_anew_are_taken_in_the_order_in_which_they_were_asked_for(self) -> None:
-        """So that each hold has the attempt, and with it the key, that it had before."""
-        life = Life().held().end(SECOND, accepted=True).change().end(accepted=True).change(SECOND, HELD)
-        assert life.state.running is not None
-        assert (life.state.running.attempt, life.state.running.change_id) == (2, FIRST)
+        life = Life().order().change(SECOND, HELD, 5).end(SECOND, accepted=True).change(version=3).end(accepted=True)
+        assert life.succeed().steps[-1] == (Kind.AUTHORIZE, 1, FIRST)
         assert life.settle().booked == life.holds == {"pi_3": HELD}
+
+    def test_told_anew_after_a_later_one_was_taken_up_is_history(self) -> None:
+        life = Life().held().change(SECOND, HELD, 5).end(SECOND, accepted=True).settle()
+        life.change(version=3).end(accepted=True)
+        assert life.settle().booked == life.holds == {"pi_2": HELD}
+        assert life.capture(HELD).settle().captures == [HELD]
 
     def test_told_anew_that_the_bank_wants_the_backer_for_waits_for_them(self) -> None:
         life = Life().held().change().end(accepted=True).ask_backer()
@@ -140,8 +150,7 @@ class TestChange:
 
     def test_proof_of_no_effect_is_followed_by_another_attempt(self) -> None:
         life = Life().held().change().answer(NoEffect("never came"))
-        assert life.state.running is not None
-        assert (life.state.running.attempt, life.state.running.change_id) == (3, FIRST)
+        assert life.steps[-1] == (Kind.AUTHORIZE, 2, FIRST)
 
     def test_of_a_pledge_that_was_captured_is_declined(self) -> None:
         life = Life().held().capture().succeed().change()

@@ -34,6 +34,25 @@ class TestOrder:
         assert life.running is None
 
 
+class TestToldAnew:
+    """An order to a restored database, which has heard of the release before."""
+
+    def test_what_was_taken_is_looked_for_and_given_back(self) -> None:
+        life = Life().release().order(PaymentStrategy.IMMEDIATE, told_anew=True)
+        assert life.running is Kind.CHARGE  # which is looked for, never sent: `simulation/test_one_effect.py`
+        assert life.settle().refunds == [HELD]
+
+    def test_what_was_held_is_looked_for_and_let_go(self) -> None:
+        life = Life().release().order(told_anew=True).settle()
+        assert (life.holds, life.running) == ({}, None)
+
+    def test_what_was_never_sent_is_not_wanted(self) -> None:
+        assert Life().release().order(told_anew=True).answer(NoEffect("not there")).running is None
+
+    def test_otherwise_nothing_is_asked_of_the_provider(self) -> None:
+        assert Life().release().order().steps == []
+
+
 class TestCapture:
     def test_waits_for_the_hold(self) -> None:
         life = Life().capture().order()

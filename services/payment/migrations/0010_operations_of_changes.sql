@@ -1,0 +1,5 @@
+-- The change of a pledge that an operation is for: its part of the idempotency key (DOMAIN Y2).
+ALTER TABLE operation ADD COLUMN change_id uuid;
+ALTER TABLE operation
+    DROP CONSTRAINT operation_subject_id_kind_attempt_key,
+    ADD UNIQUE NULLS NOT DISTINCT (subject_id, kind, attempt, change_id);
