@@ -38,7 +38,7 @@ class Started:
             same = abs(process.create_time() - self.created) <= CLOCK_STEP_SECONDS
         except psutil.NoSuchProcess:
             return None
-        return process if same and _runs(process) else None
+        return process if same and runs(process) else None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -84,14 +84,15 @@ def end(started: Started, stop_signal: int | None = None) -> None:
 
 
 def _wait_until_gone(members: list[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Whoever still runs when the time is up. A zombie is gone: only its parent has not looked yet."""
+    """Whoever still runs when the time is up."""
     deadline = time.monotonic() + seconds
-    while (left := [member for member in members if _runs(member)]) and time.monotonic() < deadline:
+    while (left := [member for member in members if runs(member)]) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     return left
 
 
-def _runs(process: psutil.Process) -> bool:
+def runs(process: psutil.Process) -> bool:
+    """Whether it has not ended yet. A zombie has: only its parent has not looked yet."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from deploy.local.guardian import runs
 from deploy.local.processes import REPOSITORY, lock_directory
 
 MOMENT_SECONDS = 120.0
@@ -29,7 +30,7 @@ class Ended:
     directory: Path
 
     def left(self) -> list[psutil.Process]:
-        return [one for one in self.programs if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+        return [one for one in self.programs if runs(one)]
 
     @property
     def logs(self) -> Path:

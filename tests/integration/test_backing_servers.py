@@ -25,7 +25,7 @@ import redis
 
 from deploy.local import private
 from deploy.local.clean import clean
-from deploy.local.guardian import Started
+from deploy.local.guardian import Started, runs
 from deploy.local.postgres import find_postgres
 from deploy.local.private import MEMORY, Command, PrivateServer, Recipe, Site, free_ports, reserved_ports
 from deploy.local.processes import REPOSITORY, ProcessFailedError, Run, open_run
@@ -262,7 +262,7 @@ class Child:
 
     @property
     def left(self) -> list[int]:
-        return [each.pid for each in self.started if each.is_running() and each.status() != "zombie"]
+        return [each.pid for each in self.started if runs(each)]
 
 
 @dataclass(frozen=True)
