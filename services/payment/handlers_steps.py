@@ -53,9 +53,10 @@ def skip_unwanted(work: Work, pledge_id: UUID, *, looked: bool = False) -> None:
     step = payment.running
     row = work.get(OPERATIONS, tables.operation_id_of(pledge_id, step.kind, step.attempt, step.change_id))
     assert row is not None, "a running step has its operation"
-    if row.state is not State.WAITING or (row.sends and row.kind is not Kind.FOLLOW):
+    moves = row.kind is not Kind.FOLLOW
+    if row.state is not State.WAITING or (moves and row.sends):
         return
-    if row.kind is not Kind.FOLLOW and before_restore(work.version_floor, row.created_at):
+    if moves and before_restore(work.version_floor, row.created_at):
         # It may have been sent and forgotten since. Written down anew, it is looked for.
         work.put(OPERATIONS, replace(row, created_at=work.now, first_sent_at=row.created_at, sends=1))
     else:
