@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from contracts.campaign import PaymentStrategy
 from contracts.event import Event
 from contracts.ids import ChangeId, PledgeId
 from contracts.money import Money
@@ -30,15 +29,14 @@ from payment.domain_events import (
     StepStopped,
     StopLifted,
 )
-from payment.domain_state import Hold, Payment, Stage
+from payment.domain_restored import unseen
+from payment.domain_state import Hold, Payment, Stage, creation_for_change, creation_of
 
 # Of one kind, for the pledge or for one change: those proven to have no effect, hours apart in the end, and renewals.
 ATTEMPTS_MAX: Final = 200
 NO_HOLD: Final = "no_hold"
 ABOVE_HOLD: Final = "above_hold"
 ABOVE_CAPTURED: Final = "above_captured"
-
-_CREATION: Final = {PaymentStrategy.IMMEDIATE: Kind.CHARGE, PaymentStrategy.SAVED_CARD: Kind.SAVE}
 
 
 # -- wishes --------------------------------------------------------------------------------------------------------
@@ -48,11 +46,9 @@ def order(p: Payment, ordered: PaymentOrdered) -> tuple[Event, ...]:
     return () if p.order else (ordered,)
 
 
-def want_capture(p: Payment, pledge_id: PledgeId, amount: Money) -> tuple[Event, ...]:
+def want_capture(p: Payment, ordered: CaptureOrdered) -> tuple[Event, ...]:
     """A capture that is asked for before the hold is known waits; one of a charge is already done."""
-    if p.capture_wanted or p.captured or p.release_wanted:
-        return ()
-    return (CaptureOrdered(pledge_id=pledge_id, amount=amount),)
+    return () if p.capture_wanted or p.captured or p.release_wanted else (ordered,)
 
 
 def want_release(p: Payment, pledge_id: PledgeId, reason: str) -> tuple[Event, ...]:
@@ -93,7 +89,8 @@ def lift_stop(p: Payment, pledge_id: PledgeId) -> tuple[Event, ...]:
 
 def order_change(p: Payment, ordered: ChangeOrdered) -> tuple[Event, ...]:
     known = p.changes.get(ordered.change_id)
-    return (ordered,) if known is None or (known.accepted and known.ordered is None) else ()
+    ended_first = known is not None and known.ordered is None and (known.accepted or ordered.told_anew)
+    return (ordered,) if known is None or ended_first else ()
 
 
 def end_change(p: Payment, ended: ChangeEnded) -> tuple[Event, ...]:
@@ -176,10 +173,14 @@ def _impossible_capture(p: Payment, about: dict[str, UUID]) -> tuple[Event, ...]
         return ()
     if p.ended or (p.lost and p.card_refused):
         return (PaymentCaptureFailed(**about, amount=p.capture_wanted, hold_id=p.hold_id, reason=NO_HOLD),)
-    limit = p.hold.minor if p.hold else p.minor if p.lost else None  # None: not held yet
-    if limit is not None and p.capture_wanted.amount > limit:  # M5; a person finds out who asked for too much
+    if _above_hold(p, p.capture_wanted) and not p.capture_told_anew:  # M5; a person finds out who asked for too much
         return (StepStopped(pledge_id=about["pledge_id"], reason=ABOVE_HOLD),)
     return ()
+
+
+def _above_hold(p: Payment, wanted: Money) -> bool:
+    limit = p.hold.minor if p.hold else p.minor if p.lost else None  # None: not held yet
+    return limit is not None and wanted.amount > limit
 
 
 @dataclass(frozen=True)
@@ -197,16 +198,19 @@ def _next(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
         return _Wanted(Kind.FOLLOW, _money(ordered, p.awaited.minor), hold_id=p.awaited.hold_id)
     for hold in _released(p):
         return _Wanted(Kind.VOID, _money(ordered, hold.minor), hold_id=hold.hold_id)
-    if (refund := _refund(p, ordered)) or p.ended:
-        return refund
-    if p.release_wanted:
-        return _forgotten(p, ordered)
-    return _look(p, ordered) or _taken(p, ordered)
+    if found := _refund(p, ordered) or _forgotten(p, ordered):
+        return found
+    return None if p.ended or p.release_wanted else _look(p, ordered) or _taken(p, ordered)
 
 
 def _forgotten(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
-    """The release was told anew before the order: what was taken is looked for (`handlers_steps.py`), not taken."""
-    return _Wanted(creation_of(ordered), ordered.amount) if ordered.told_anew and not p.started else None
+    match unseen(p, ordered):
+        case PaymentOrdered():
+            return _Wanted(creation_of(ordered), ordered.amount)
+        case ChangeOrdered(amount=amount, change_id=change_id):
+            return _Wanted(creation_for_change(ordered), amount, change_id=change_id)
+        case None:
+            return None
 
 
 def _refund(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
@@ -237,8 +241,7 @@ def _taken(p: Payment, ordered: PaymentOrdered) -> _Wanted | None:
     if not p.hold_id and not (p.retold and p.started):  # once at least, as before the database was restored
         return _Wanted(creation_of(ordered), ordered.amount)
     for change in _open_changes(p):
-        kind = Kind.SAVE if ordered.strategy is PaymentStrategy.SAVED_CARD else Kind.AUTHORIZE
-        return _Wanted(kind, change.amount, change_id=change.change_id)
+        return _Wanted(creation_for_change(ordered), change.amount, change_id=change.change_id)
     return None if _undecided(p) else _renewed(p, ordered) or _captured(p)
 
 
@@ -253,12 +256,9 @@ def _captured(p: Payment) -> _Wanted | None:
     if p.capture_wanted is None:
         return None
     kind = Kind.CAPTURE if p.held else Kind.CHARGE  # of a saved card, or the last try where the hold was lost
+    if _above_hold(p, p.capture_wanted) and (kind, None) in p.started:
+        return None  # it was looked for; the change that raised it is still to be told anew
     return _Wanted(kind, p.capture_wanted, hold_id=p.hold_id)
-
-
-def creation_of(ordered: PaymentOrdered) -> Kind:
-    """What is asked of the provider when a pledge is placed (DOMAIN Y3)."""
-    return _CREATION.get(ordered.strategy, Kind.AUTHORIZE)
 
 
 def _released(p: Payment) -> tuple[Hold, ...]:

@@ -47,6 +47,7 @@ class PaymentOrdered(_Private, type="payment.PaymentOrdered.v1"):
 
 class CaptureOrdered(_Private, type="payment.CaptureOrdered.v1"):
     amount: Money
+    told_anew: bool = False
 
 
 class ReleaseOrdered(_Private, type="payment.ReleaseOrdered.v1"):
@@ -108,6 +109,7 @@ class ChangeOrdered(_Private, type="payment.ChangeOrdered.v1"):
     amount: Money
     payment_method: str
     version: int = Field(default=0, description="Of the pledge: in which order changes were asked for")
+    told_anew: bool = False
 
 
 class ChangeEnded(_Private, type="payment.ChangeEnded.v1"):

@@ -97,14 +97,16 @@ def _wished(p: Payment, event: Event) -> Payment:  # noqa: PLR0911 - one a kind 
         case PaymentOrdered():
             return replace(p, order=event, minor=event.amount.amount, payment_method=event.payment_method)
         case CaptureOrdered():
-            return replace(p, capture_wanted=event.amount)
+            return replace(p, capture_wanted=event.amount, capture_told_anew=event.told_anew)
         case ReleaseOrdered():
             return replace(p, release_wanted=True)
         case RefundOrdered():
             return replace(p, refunds=(*p.refunds, event), refunds_known=p.refunds_known | {event.refund_id})
         case ChangeOrdered():
-            change = Change(event, accepted=event.change_id in p.changes)
-            return replace(p, changes={**p.changes, event.change_id: change})
+            known = p.changes.get(event.change_id)
+            dropped = known is not None and not known.accepted
+            change = Change(event, Stage.OVER if dropped else Stage.WANTED, accepted=known is not None and not dropped)
+            return _with_change(p, event.change_id, change)
         case ChangeEnded():
             return _change_ended(p, event)
         case _:
@@ -144,8 +146,10 @@ def _money_moved(p: Payment, event: Event) -> Payment:
         case PaymentCaptured():
             taken = event.amount.amount
             authorized = max(p.authorized, taken)
-            taken_from = replace(p, hold=None, hold_id=event.hold_id, awaited=None, renewal_due=False, at_risk=False)
-            return replace(taken_from, authorized=authorized, captured=taken)
+            # Found by a restored database: it was taken from the hold of a change that is forgotten.
+            other = (p.hold,) if p.hold and not p.hold.saved and p.hold.hold_id != event.hold_id else ()
+            p = replace(p, authorized=authorized, captured=taken, spare=(*p.spare, *other))
+            return replace(p, hold=None, hold_id=event.hold_id, awaited=None, renewal_due=False, at_risk=False)
         case PaymentCaptureFailed():
             return replace(p, hold=None, ended=True, capture_failed=True)
         case PaymentRefunded():

@@ -18,7 +18,6 @@ from contracts.payment import (
     PaymentRefunded,
     PaymentVoided,
 )
-from payment.domain import creation_of
 from payment.domain_events import (
     ActionEnded,
     Kind,
@@ -28,7 +27,7 @@ from payment.domain_events import (
     StepEnded,
     StepStopped,
 )
-from payment.domain_state import Hold, Payment, Step
+from payment.domain_state import Hold, Payment, Step, creation_of
 from payment.gateway import ActionRequired, Decided, Declined, Mismatch, NoEffect, Succeeded
 
 HOLD_LOST: Final = "hold_lost"
@@ -53,10 +52,22 @@ def conclude(p: Payment, outcome: Decided) -> tuple[Event, ...]:  # noqa: PLR091
             return (_action(p, ordered, step, outcome),)
         case Declined():
             return (_refused(p, ordered, step, outcome),)
+        case Succeeded() if outcome.captured:
+            return (_found_captured(p, ordered, outcome, outcome.captured),)
         case Succeeded() if step.kind is Kind.FOLLOW and p.hold and step.hold_id == p.hold.hold_id:
             return (StepEnded(pledge_id=ordered.pledge_id, reason="still held"),)
         case Succeeded():
             return (_done(p, ordered, step, outcome),)
+
+
+def _found_captured(p: Payment, ordered: PaymentOrdered, outcome: Succeeded, taken: Money) -> Event:
+    """By a restored database: it had captured before."""
+    if not p.captured:
+        fee = outcome.fee or zero(taken.currency)
+        return PaymentCaptured(**_about(ordered, taken), hold_id=outcome.reference, provider_fee=fee)
+    if outcome.reference == p.hold_id:
+        return StepEnded(pledge_id=ordered.pledge_id, reason="captured, as is known")
+    return StepStopped(pledge_id=ordered.pledge_id, reason="captured_twice")
 
 
 def _replaced(p: Payment, step: Step) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from contracts.campaign import PaymentStrategy
 from contracts.ids import ChangeId
 from contracts.money import Money
 from payment.domain_events import (
@@ -15,6 +16,7 @@ from payment.domain_events import (
     RefundOrdered,
 )
 
+_CREATION = {PaymentStrategy.IMMEDIATE: Kind.CHARGE, PaymentStrategy.SAVED_CARD: Kind.SAVE}
 SAVED_CARD = "seti_"  # How the provider's ids of saved cards begin: such a hold reserves nothing.
 
 
@@ -72,6 +74,7 @@ class Payment:
     order: PaymentOrdered | None = None
     minor: int = 0  # what the pledge is about, accepted changes included
     capture_wanted: Money | None = None
+    capture_told_anew: bool = False  # to a restored database, which may have captured before and forgotten it
     release_wanted: bool = False
     hold: Hold | None = None  # the current one, which can be captured
     hold_id: str = ""  # of the current or last hold, or of the charge
@@ -112,3 +115,12 @@ class Payment:
     def lost(self) -> bool:
         """It was held, and is not any more though nobody gave it back (DOMAIN Y4)."""
         return self.at_risk and self.hold is None and not (self.ended or self.captured)
+
+
+def creation_of(ordered: PaymentOrdered) -> Kind:
+    """What is asked of the provider when a pledge is placed (DOMAIN Y3)."""
+    return _CREATION.get(ordered.strategy, Kind.AUTHORIZE)
+
+
+def creation_for_change(ordered: PaymentOrdered) -> Kind:
+    return Kind.SAVE if ordered.strategy is PaymentStrategy.SAVED_CARD else Kind.AUTHORIZE

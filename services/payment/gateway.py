@@ -41,6 +41,7 @@ class Succeeded:
     fee: Money | None = None  # of a charge or a capture
     capture_before: datetime | None = None  # of a hold
     payment_method: str = ""  # of a hold, a charge or a saved card: good for the next one
+    captured: Money | None = None  # of a hold: what was taken of it since, and forgotten
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,13 @@ class Provider(Protocol):
     async def find_payment(self, request: Request, customer: str) -> Outcome:
         """An authorize or a charge, in the customer's list. NoEffect is proof only when the key's life is over."""
 
+    async def find_forgotten(self, request: Request, customer: str) -> Outcome:
+        """What a request may have left that a restored database knows nothing of, and what followed.
+
+        A hold that was released since counts as held, since whoever released it tells of that as well. What any other
+        payment of the pledge has taken counts as taken by this one.
+        """
+
     async def find_saved(self, request: Request, customer: str) -> Outcome: ...
 
     async def follow(self, request: Request, reference: str) -> Outcome:
@@ -224,7 +232,7 @@ class Provider(Protocol):
         """
 
     async def operation_of(self, reference: str) -> UUID | None:
-        """The operation that a payment was last touched by.
+        """The operation that made a payment.
 
         Raises:
             LookupFailedError: The provider did not say.

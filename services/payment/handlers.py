@@ -38,7 +38,7 @@ from payment import (
 from payment import handlers_steps as steps
 from payment.budget import Lane, lane_of
 from payment.cases import CaseKind
-from payment.domain_events import ChangeEnded, ChangeOrdered, Kind, RefundFailed
+from payment.domain_events import CaptureOrdered, ChangeEnded, ChangeOrdered, Kind, RefundFailed
 from payment.gateway import ActionRequired, Decided, Mismatch, NoEffect, Succeeded, describe
 from payment.handlers_disputes import NoteDispute
 from payment.handlers_payout import CheckPayout
@@ -156,6 +156,7 @@ def on_change_requested(work: Work, recorded: Recorded) -> None:
         amount=event.new_amount,
         payment_method=event.payment_method,
         version=recorded.version,
+        told_anew=before_restore(work.version_floor, recorded.time),
     )
     steps.wish(work, event.pledge_id, domain.order_change(steps.payment_of(work, event.pledge_id), ordered))
 
@@ -170,7 +171,9 @@ def on_change_ended(work: Work, recorded: Recorded) -> None:
 def on_capture_requested(work: Work, recorded: Recorded) -> None:
     event: CaptureRequested = recorded.event
     payment = steps.payment_of(work, event.pledge_id)
-    steps.wish(work, event.pledge_id, domain.want_capture(payment, event.pledge_id, event.amount))
+    told_anew = before_restore(work.version_floor, recorded.time)
+    ordered = CaptureOrdered(pledge_id=event.pledge_id, amount=event.amount, told_anew=told_anew)
+    steps.wish(work, event.pledge_id, domain.want_capture(payment, ordered))
 
 
 # -- outcomes ------------------------------------------------------------------------------------------------------

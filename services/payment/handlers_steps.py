@@ -8,7 +8,7 @@ from contracts.campaign import PaymentStrategy
 from contracts.event import Event
 from eventing.restored import before_restore
 from eventing.work import Fold, Need, Work
-from payment import cases, domain, domain_fold, handlers_renewal, tables
+from payment import cases, domain, domain_fold, domain_restored, handlers_renewal, tables
 from payment.budget import Lane, lane_of
 from payment.cases import CaseKind
 from payment.domain_events import Kind, PaymentOrdered, StepStarted, StepStopped
@@ -17,6 +17,7 @@ from payment.tables import OPERATIONS, PAYERS, RENEWALS, OperationRow, State
 
 PAYMENT = Fold(domain_fold.evolve)
 CREATIONS = frozenset((Kind.AUTHORIZE, Kind.CHARGE, Kind.SAVE))
+_BEFORE = timedelta(seconds=1)
 _SOON = frozenset((Kind.AUTHORIZE, Kind.FOLLOW))
 RELEASE = "release"  # the purpose of a refund of all that is left
 
@@ -56,9 +57,9 @@ def skip_unwanted(work: Work, pledge_id: UUID, *, looked: bool = False) -> None:
     moves = row.kind is not Kind.FOLLOW
     if row.state is not State.WAITING or (moves and row.sends):
         return
-    if moves and before_restore(work.version_floor, row.created_at):
-        # It may have been sent and forgotten since. Written down anew, it is looked for.
-        work.put(OPERATIONS, replace(row, created_at=work.now, first_sent_at=row.created_at, sends=1))
+    if moves and (before_restore(work.version_floor, row.created_at) or domain_restored.may_be_there(payment, step)):
+        # It may have been sent and forgotten since. As if sent before it was written down, it is looked for.
+        work.put(OPERATIONS, replace(row, first_sent_at=row.created_at - _BEFORE, sends=1))
     else:
         work.put(OPERATIONS, replace(row, state=State.SKIPPED, outcome="skipped", decided_at=work.now))
         record(work, pledge_id, *domain.skip(payment, looked=looked))
@@ -119,15 +120,16 @@ def _write_down(work: Work, step: StepStarted, delay_seconds: float) -> None:
 
 
 def _forgotten_at(work: Work, ordered: PaymentOrdered, step: StepStarted) -> datetime | None:
-    """From when on what a pledge asks for at first may have been sent by a database that has forgotten it since.
+    """From when on what is asked for at first may have been sent by a database that has forgotten it since.
 
     Then it is as if it had been sent, though the operation is younger than that: it is looked for. If it is not there,
     the next attempt is sent; its key would give the same answer again.
     """
-    first = step.attempt == 1 and step.change_id is None
-    if step.kind not in CREATIONS or not first or ordered.placed_at is None:
+    if ordered.placed_at is None or not before_restore(work.version_floor, ordered.placed_at):
         return None
-    return ordered.placed_at if before_restore(work.version_floor, ordered.placed_at) else None
+    first = step.kind in CREATIONS and step.attempt == 1 and step.change_id is None
+    sent = first or domain_restored.may_be_there(payment_of(work, step.pledge_id), step)
+    return ordered.placed_at if sent else None
 
 
 def _lane(payment: Payment, step: StepStarted) -> Lane:

@@ -38,10 +38,10 @@ async def find(provider: Provider, row: OperationRow) -> Outcome:  # noqa: PLR09
     request = request_of(row)
     match row.kind:
         case Kind.AUTHORIZE | Kind.CHARGE | Kind.SAVE:
-            if row.customer is None:
-                return NoEffect("nothing is sent without a customer")
             if row.reference is not None:  # an event has named it: there is no list to look through
                 return await provider.follow(request, row.reference)
+            if row.customer is None:
+                return NoEffect("nothing is sent without a customer")
             search = provider.find_saved if row.kind is Kind.SAVE else provider.find_payment
             return await search(request, row.customer)
         case Kind.CAPTURE:
@@ -56,6 +56,13 @@ async def find(provider: Provider, row: OperationRow) -> Outcome:  # noqa: PLR09
             return await provider.find_transfer(request)
         case _:
             assert_never(row.kind)
+
+
+async def find_forgotten(provider: Provider, row: OperationRow) -> Outcome:
+    """What a restored database may have sent and forgotten, and what followed."""
+    if row.kind not in {Kind.AUTHORIZE, Kind.CHARGE, Kind.CAPTURE} or row.customer is None:
+        return await find(provider, row)
+    return await provider.find_forgotten(request_of(row), row.customer)
 
 
 def account_of(creator_id: UUID) -> str:

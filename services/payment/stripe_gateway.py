@@ -115,7 +115,8 @@ class StripeProvider:
 
     async def capture(self, request: Request, hold_id: str) -> Outcome:
         amount, _ = to_stripe(request.amount)
-        params = {"amount_to_capture": amount, "metadata": _metadata(request), "expand": [EXPAND]}
+        mark = {reading.CAPTURED_BY: str(request.operation_id)}
+        params = {"amount_to_capture": amount, "metadata": mark, "expand": [EXPAND]}
         call = self._post(f"{_path(hold_id)}/capture", request.key, params)
         return await _asked(
             call, lambda intent: reading.capture(request, intent), lambda _: self.find_capture(request, hold_id)
@@ -168,13 +169,23 @@ class StripeProvider:
     async def find_payment(self, request: Request, customer: str) -> Outcome:
         return await _asked(self._search("/v1/payment_intents", request, customer, reading.payment), lambda it: it)
 
+    async def find_forgotten(self, request: Request, customer: str) -> Outcome:
+        search = self._search("/v1/payment_intents", request, customer, reading.left, reading.took)
+        return await _asked(search, lambda it: it)
+
     async def find_saved(self, request: Request, customer: str) -> Outcome:
         return await _asked(self._search("/v1/setup_intents", request, customer, reading.saved), lambda it: it)
 
     async def _search(
-        self, path: str, request: Request, customer: str, read: Callable[[Request, Thing], Outcome]
+        self,
+        path: str,
+        request: Request,
+        customer: str,
+        read: Callable[[Request, Thing], Outcome],
+        read_other: Callable[[Request, Thing], Outcome | None] = reading.nothing,
     ) -> Outcome:
-        """Look for the operation's id among all that the pledge's customer has."""
+        """Look for the operation's id among all that the pledge's customer has, or else for what says as much."""
+        other: Outcome | None = None
         expand = [f"data.{EXPAND}"] if path.endswith("payment_intents") else []
         after: dict[str, str] = {}
         for _ in range(PAGES_MAX):
@@ -182,8 +193,9 @@ class StripeProvider:
             for thing in page["data"]:
                 if reading.operation_of(thing) == str(request.operation_id):
                     return read(request, thing)
+                other = other or read_other(request, thing)
             if not page["has_more"]:
-                return NoEffect("the provider has no such payment")
+                return other or NoEffect("the provider has no such payment")
             after = {"starting_after": page["data"][-1]["id"]}
         return Unknown("too many payments to look through")
 

@@ -4,6 +4,7 @@ Every answer is checked against what was asked (DOMAIN Y2). Whatever it does not
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
@@ -30,6 +31,8 @@ _HARD: Final = frozenset(
     ("lost_card", "stolen_card", "fraudulent", "pickup_card", "restricted_card", "merchant_blacklist",
      "revocation_of_all_authorizations", "revocation_of_authorization", "stop_payment_order")
 )  # fmt: skip
+# A capture leaves its own mark beside that of the operation which made the hold, by which a hold is found again.
+CAPTURED_BY: Final = "capture_operation_id"
 _NEVER_AGAIN: Final = frozenset(("03", "21"))  # Mastercard's advice; Visa's comes as `do_not_try_again`.
 
 Thing: TypeAlias = Mapping[str, Any]  # one of Stripe's objects; a field that must be there and is not makes it Unknown
@@ -73,12 +76,14 @@ def operation_of(thing: Thing) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _mismatch(request: Request, thing: Thing, amount: int, *, any_attempt: bool = False) -> Mismatch | None:
+def _mismatch(
+    request: Request, thing: Thing, amount: int, *, any_attempt: bool = False, mark: str = "operation_id"
+) -> Mismatch | None:
     """Every answer is checked against what was asked (DOMAIN Y2). `any_attempt`: of this pledge is enough."""
     asked, currency = to_stripe(request.amount)
     if (amount, thing["currency"]) != (asked, currency):
         return Mismatch(f"{thing['id']} is about {amount} {thing['currency']}, not {asked} {currency}")
-    name, expected = ("pledge_id", request.pledge_id) if any_attempt else ("operation_id", request.operation_id)
+    name, expected = ("pledge_id", request.pledge_id) if any_attempt else (mark, request.operation_id)
     if thing["metadata"].get(name) != str(expected):
         return Mismatch(f"{thing['id']} has another {name}")
     return None
@@ -92,11 +97,9 @@ def payment(  # noqa: PLR0911 - one a status
         return wrong
     match intent["status"]:
         case "requires_capture":
-            return Succeeded(
-                intent["id"], capture_before=_capture_before(intent), payment_method=intent["payment_method"] or ""
-            )
+            return _held(intent)
         case "succeeded" if intent["capture_method"] == "manual":
-            return Mismatch(f"{intent['id']} was captured by somebody else")
+            return _captured_meanwhile(request, intent)
         case "succeeded":
             return _taken(request, intent)
         case "requires_action":
@@ -105,6 +108,36 @@ def payment(  # noqa: PLR0911 - one a status
             return Declined(_failure(intent) or intent["status"])
         case status:
             return Unknown(str(status))
+
+
+def left(request: Request, intent: Thing) -> Outcome:
+    """A hold or a charge of which a restored database has forgotten how it went on."""
+    outcome = payment(request, intent)
+    charge = _expanded(intent, "latest_charge")
+    released = intent["status"] == "canceled" and charge is not None and charge["status"] == "succeeded"
+    return _held(intent) if isinstance(outcome, Declined) and released else outcome
+
+
+def took(request: Request, intent: Thing) -> Outcome | None:
+    """What another payment of the same pledge has taken; None: nothing."""
+    if intent["status"] != "succeeded":
+        return None
+    wrong = _mismatch(request, intent, intent["amount_received"], any_attempt=True)
+    return wrong or _captured_meanwhile(request, intent)
+
+
+def nothing(_request: Request, _thing: Thing) -> None:
+    """Whatever others of the pledge's payments are."""
+
+
+def _captured_meanwhile(request: Request, intent: Thing) -> Outcome:
+    """By a capture of ours that the database has forgotten."""
+    if intent["capture_method"] == "manual" and CAPTURED_BY not in intent["metadata"]:
+        return Mismatch(f"{intent['id']} was captured by somebody else")
+    outcome = _taken(request, intent)
+    if not isinstance(outcome, Succeeded):
+        return outcome
+    return replace(outcome, captured=from_stripe(intent["amount_received"], intent["currency"]))
 
 
 def saved(request: Request, setup: Thing, *, any_attempt: bool = False) -> Outcome:
@@ -138,7 +171,7 @@ def _failure(intent: Thing) -> str | None:
 def capture(request: Request, intent: Thing, *, any_attempt: bool = False) -> Outcome:
     match intent["status"]:
         case "succeeded":
-            wrong = _mismatch(request, intent, intent["amount_received"], any_attempt=any_attempt)
+            wrong = _mismatch(request, intent, intent["amount_received"], any_attempt=any_attempt, mark=CAPTURED_BY)
             return wrong or _taken(request, intent)
         case "requires_capture":
             return NoEffect("still held")
@@ -202,6 +235,12 @@ def _taken(request: Request, intent: Thing) -> Outcome:
     if fee.currency != request.amount.currency:
         return Mismatch(f"{intent['id']}: the fee is in {fee.currency}")
     return Succeeded(intent["id"], fee=fee, payment_method=intent["payment_method"] or "")
+
+
+def _held(intent: Thing) -> Succeeded:
+    return Succeeded(
+        intent["id"], capture_before=_capture_before(intent), payment_method=intent["payment_method"] or ""
+    )
 
 
 def _capture_before(intent: Thing) -> datetime | None:

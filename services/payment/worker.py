@@ -188,14 +188,16 @@ class Worker:
         What is not there never was: a request that was under way then has arrived long before the service is back.
         """
         row = leased.row
-        if row.kind in CREATIONS and row.customer is None and row.reference is None:
+        if not leased.forgotten:
+            return await operations.find(self.provider, row)
+        if row.kind in CREATIONS and row.customer is None and not (row.reference and leased.age > SEND_UNTIL):
             if leased.age > SEND_UNTIL:
                 return Unknown("it may have been sent before the database was restored")
             customer = await self._customer(leased)  # the same as before: its key lives
             if not isinstance(customer, str):
                 return customer
             row = replace(row, customer=customer)
-        return await operations.find(self.provider, row)
+        return await operations.find_forgotten(self.provider, row)
 
     async def _customer(self, leased: Leased) -> str | Undecided:
         """The provider's customer of the pledge, kept before anything is asked of it (DOMAIN Y2)."""

@@ -88,7 +88,7 @@ class TestOutcomes:
         assert isinstance(taken, Succeeded)
         assert (taken.reference, taken.fee) == (outcome.reference, Money(amount=100, currency="EUR"))
         assert await provider.find_capture(capture, outcome.reference) == taken
-        assert await provider.operation_of(outcome.reference) == capture.operation_id
+        assert await provider.operation_of(outcome.reference) == asked.operation_id
 
     async def test_a_charge_and_its_refund(self, provider: StripeProvider) -> None:
         asked = request()

@@ -72,14 +72,14 @@ def test_two_workers_on_one_operation(ground: Ground, model: FundingModel, secon
 
 
 @pytest.mark.parametrize("number", range(1, 1 + _more(RESTORES_AT_DEFAULT)))
-@pytest.mark.parametrize("settling", [False, True])
-def test_a_database_restored_to_ten_minutes_ago(ground: Ground, number: int, settling: bool) -> None:
+@pytest.mark.parametrize("when", ["opening", "closing", "settling"])
+def test_a_database_restored_to_ten_minutes_ago(ground: Ground, number: int, when: str) -> None:
     """Payment forgets what it was told and did; others tell it again, and it tells them anew (DOMAIN Y2)."""
     plan = plan_of(number)
-    saved_at = plan.deadline + 1 if settling else 3.0
+    saved_at = {"opening": 3.0, "closing": plan.deadline - 3, "settling": plan.deadline + 1}[when]
     back_at = saved_at + LOST_SECONDS
     backers = plan.backers
-    if not settling:  # and one of whom payment has just heard, or will in a moment
+    if when == "opening":  # and one of whom payment has just heard, or will in a moment
         backers = (replace(backers[0], at=back_at - 0.5, wishes=()), *backers[1:])
     plan = replace(plan, backers=backers, scenes=tuple(sorted((*plan.scenes, (back_at - 1, REPAIR_SECONDS)))))
 

@@ -11,6 +11,7 @@ from contracts.ids import CampaignId, ChangeId, PledgeId, new_id
 from contracts.money import Money
 from payment import domain, domain_fold, domain_outcomes, ledger
 from payment.domain_events import (
+    CaptureOrdered,
     ChangeEnded,
     ChangeOrdered,
     Kind,
@@ -78,7 +79,7 @@ class Life:
         return self.record(domain.end_change(self.state, ended))
 
     def capture(self, minor: int = HELD) -> "Life":
-        return self.record(domain.want_capture(self.state, PLEDGE, euros(minor)))
+        return self.record(domain.want_capture(self.state, CaptureOrdered(pledge_id=PLEDGE, amount=euros(minor))))
 
     def release(self) -> "Life":
         return self.record(domain.want_release(self.state, PLEDGE, "backer"))
