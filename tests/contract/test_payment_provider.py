@@ -90,6 +90,37 @@ class TestOutcomes:
         assert await provider.find_capture(capture, outcome.reference) == taken
         assert await provider.operation_of(outcome.reference) == asked.operation_id
 
+    async def test_a_capture_that_was_forgotten_is_found_with_its_hold(self, provider: StripeProvider) -> None:
+        asked = request()
+        given = await card(provider, asked)
+        held = await provider.authorize(asked, given)
+        assert isinstance(held, Succeeded)
+        assert await provider.find_forgotten(asked, given.customer) == held
+        taken = await provider.capture(request(3_000, like=asked), held.reference)
+        assert isinstance(taken, Succeeded)
+        found = replace(taken, captured=Money(amount=3_000, currency="EUR"))
+        assert await provider.find_forgotten(asked, given.customer) == found
+        assert await provider.find_forgotten(request(3_000, like=asked), given.customer) == found
+        assert await provider.follow(asked, held.reference) == found
+        other_amount = await provider.find_forgotten(request(2_000, like=asked), given.customer)
+        assert isinstance(other_amount, Mismatch)
+
+    async def test_a_hold_that_was_forgotten_counts_as_held_if_it_ever_was(self, provider: StripeProvider) -> None:
+        asked = request()
+        given = await card(provider, asked)
+        assert isinstance(await provider.find_forgotten(asked, given.customer), NoEffect)
+        held = await provider.authorize(asked, given)
+        assert isinstance(held, Succeeded)
+        await provider.void(request(like=asked), held.reference)
+        assert await provider.find_forgotten(asked, given.customer) == replace(held, capture_before=None)
+        assert isinstance(await provider.follow(asked, held.reference), Declined)
+        assert isinstance(await provider.find_forgotten(request(like=asked), given.customer), NoEffect)
+        never = request(like=asked)
+        waits = await provider.authorize(never, replace(given, payment_method="pm_card_threeDSecure2Required"))
+        assert isinstance(waits, ActionRequired)
+        await provider.void(request(like=asked), waits.reference)
+        assert isinstance(await provider.find_forgotten(never, given.customer), Declined)
+
     async def test_a_charge_and_its_refund(self, provider: StripeProvider) -> None:
         asked = request()
         charged = await charge(provider, asked, "pm_card_visa")
@@ -249,7 +280,9 @@ class TestTrouble:
         other = Request(asked.operation_id, asked.campaign_id, asked.pledge_id, request(1_000).amount, asked.key)
         assert isinstance(await authorize(provider, other, "pm_card_visa"), Unknown)
 
-    async def test_an_answer_about_something_else_is_a_mismatch(self, provider: StripeProvider) -> None:
+    async def test_an_answer_about_something_else_is_a_mismatch(
+        self, provider: StripeProvider, sandbox: Sandbox
+    ) -> None:
         mine, strange = request(), request()
         given = await card(provider, mine)
         held = await provider.authorize(mine, given)
@@ -257,7 +290,9 @@ class TestTrouble:
         hold_id = held.reference
         assert isinstance(await provider.follow(strange, hold_id), Mismatch)
         assert isinstance(await provider.find_void(strange, hold_id), Mismatch)
-        await provider.capture(request(like=mine), hold_id)
+        await sandbox.sdk.v1.payment_intents.capture_async(hold_id)  # by somebody else
         assert isinstance(await provider.follow(mine, hold_id), Mismatch)
+        assert isinstance(await provider.find_forgotten(mine, given.customer), Mismatch)
+        assert isinstance(await provider.find_forgotten(request(like=mine), given.customer), Mismatch)
         assert isinstance(await provider.find_capture(request(4_999, like=mine), hold_id), Mismatch)
         assert isinstance(await provider.find_void(mine, hold_id), Mismatch)
