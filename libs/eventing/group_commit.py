@@ -56,7 +56,7 @@ class GroupCommit:
     ) -> None:
         self._pool = pool
         self._definition = definition
-        self._version_floor = version_floor
+        self.version_floor = version_floor
         self._clock = clock or DatabaseClock()
         self._after_commit = tuple(after_commit)
         self._metrics = metrics or Metrics()
@@ -117,7 +117,7 @@ class GroupCommit:
 
     async def _commit(self, group: list[Member]) -> None:
         """Run a group until it is committed; what one member is to blame for is that member's alone."""
-        attempt = Attempt(self._definition, self._clock, group, self._version_floor)
+        attempt = Attempt(self._definition, self._clock, group, self.version_floor)
         started = time.monotonic()
         races = faults = 0
         while attempt.members:

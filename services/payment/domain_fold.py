@@ -148,7 +148,7 @@ def _money_moved(p: Payment, event: Event) -> Payment:
             authorized = max(p.authorized, taken)
             # Found by a restored database: it was taken from the hold of a change that is forgotten.
             other = (p.hold,) if p.hold and not p.hold.saved and p.hold.hold_id != event.hold_id else ()
-            p = replace(p, authorized=authorized, captured=taken, spare=(*p.spare, *other))
+            p = _without(replace(p, authorized=authorized, captured=taken, spare=(*p.spare, *other)), event.hold_id)
             return replace(p, hold=None, hold_id=event.hold_id, awaited=None, renewal_due=False, at_risk=False)
         case PaymentCaptureFailed():
             return replace(p, hold=None, ended=True, capture_failed=True)
@@ -237,11 +237,16 @@ def _swapped(p: Payment, hold: Hold) -> Payment:
 
 def _let_go(p: Payment, hold_id: str) -> Payment:
     """A hold is released: the current or first one ends the payment; a change that had it is over."""
+    p = _without(p, hold_id)
+    if hold_id == p.hold_id or (p.awaited and hold_id == p.awaited.hold_id):
+        return replace(p, hold=None, awaited=None, ended=True)
+    return p
+
+
+def _without(p: Payment, hold_id: str) -> Payment:
+    """No change has this hold any more, and it is not to be released."""
     changes = {
         one: Change(change.ordered, Stage.OVER) if change.hold and change.hold.hold_id == hold_id else change
         for one, change in p.changes.items()
     }
-    p = replace(p, changes=changes, spare=tuple(hold for hold in p.spare if hold.hold_id != hold_id))
-    if hold_id == p.hold_id or (p.awaited and hold_id == p.awaited.hold_id):
-        return replace(p, hold=None, awaited=None, ended=True)
-    return p
+    return replace(p, changes=changes, spare=tuple(hold for hold in p.spare if hold.hold_id != hold_id))

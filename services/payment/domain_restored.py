@@ -19,7 +19,7 @@ def unseen(p: Payment, ordered: PaymentOrdered) -> PaymentOrdered | ChangeOrdere
 
 
 def may_be_there(p: Payment, step: Step | StepStarted) -> bool:
-    """Whether a capture, or a hold for a change, may have been sent before the restore. Asks nothing of a creation."""
+    """Whether a capture, or the hold of a change that is over, may have been sent before the restore."""
     if step.attempt > 1:
         return False
     if step.change_id is not None:

@@ -185,17 +185,20 @@ class Provider(Protocol):
     async def find_payment(self, request: Request, customer: str) -> Outcome:
         """An authorize or a charge, in the customer's list. NoEffect is proof only when the key's life is over."""
 
-    async def find_forgotten(self, request: Request, customer: str) -> Outcome:
+    async def find_forgotten(self, request: Request, customer: str, *, takes: bool) -> Outcome:
         """What a request may have left that a restored database knows nothing of, and what followed.
 
-        A hold that was released since counts as held, since whoever released it tells of that as well. What any other
-        payment of the pledge has taken counts as taken by this one.
+        A hold that was released since counts as held, since whoever released it tells of that as well. `takes`: what
+        any other payment of the pledge has taken counts as taken by this one.
         """
 
     async def find_saved(self, request: Request, customer: str) -> Outcome: ...
 
-    async def follow(self, request: Request, reference: str) -> Outcome:
-        """What has become of a hold, a charge or a saved card of this pledge, whichever attempt made it."""
+    async def follow(self, request: Request, reference: str, *, forgotten: bool = False) -> Outcome:
+        """What has become of a hold, a charge or a saved card of this pledge, whichever attempt made it.
+
+        `forgotten`: for a restored database, to which a hold that was released since counts as held.
+        """
 
     async def next_action(self, reference: str) -> NextAction | None:
         """None: the bank waits for nothing (any more).

@@ -57,7 +57,8 @@ def skip_unwanted(work: Work, pledge_id: UUID, *, looked: bool = False) -> None:
     moves = row.kind is not Kind.FOLLOW
     if row.state is not State.WAITING or (moves and row.sends):
         return
-    if moves and (before_restore(work.version_floor, row.created_at) or domain_restored.may_be_there(payment, step)):
+    placed_at = payment.order.placed_at if payment.order else None
+    if moves and before_restore(work.version_floor, min(placed_at or row.created_at, row.created_at)):
         # It may have been sent and forgotten since. As if sent before it was written down, it is looked for.
         work.put(OPERATIONS, replace(row, first_sent_at=row.created_at - _BEFORE, sends=1))
     else:

@@ -60,9 +60,11 @@ async def find(provider: Provider, row: OperationRow) -> Outcome:  # noqa: PLR09
 
 async def find_forgotten(provider: Provider, row: OperationRow) -> Outcome:
     """What a restored database may have sent and forgotten, and what followed."""
+    if row.kind is Kind.FOLLOW:
+        return await provider.follow(request_of(row), row.counterpart, forgotten=True)
     if row.kind not in {Kind.AUTHORIZE, Kind.CHARGE, Kind.CAPTURE} or row.customer is None:
         return await find(provider, row)
-    return await provider.find_forgotten(request_of(row), row.customer)
+    return await provider.find_forgotten(request_of(row), row.customer, takes=row.kind is not Kind.AUTHORIZE)
 
 
 def account_of(creator_id: UUID) -> str:

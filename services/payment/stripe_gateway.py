@@ -169,8 +169,9 @@ class StripeProvider:
     async def find_payment(self, request: Request, customer: str) -> Outcome:
         return await _asked(self._search("/v1/payment_intents", request, customer, reading.payment), lambda it: it)
 
-    async def find_forgotten(self, request: Request, customer: str) -> Outcome:
-        search = self._search("/v1/payment_intents", request, customer, reading.left, reading.took)
+    async def find_forgotten(self, request: Request, customer: str, *, takes: bool) -> Outcome:
+        others = reading.took if takes else reading.nothing
+        search = self._search("/v1/payment_intents", request, customer, reading.left, others)
         return await _asked(search, lambda it: it)
 
     async def find_saved(self, request: Request, customer: str) -> Outcome:
@@ -199,9 +200,11 @@ class StripeProvider:
             after = {"starting_after": page["data"][-1]["id"]}
         return Unknown("too many payments to look through")
 
-    async def follow(self, request: Request, reference: str) -> Outcome:
-        read = reading.saved if reference.startswith(SAVED_CARD) else reading.payment
-        return await _asked(self._fetch(reference), lambda thing: read(request, thing, any_attempt=True))
+    async def follow(self, request: Request, reference: str, *, forgotten: bool = False) -> Outcome:
+        if reference.startswith(SAVED_CARD):
+            return await _asked(self._fetch(reference), lambda setup: reading.saved(request, setup, any_attempt=True))
+        read = reading.left if forgotten else reading.payment
+        return await _asked(self._fetch(reference), lambda intent: read(request, intent, any_attempt=True))
 
     async def next_action(self, reference: str) -> NextAction | None:
         try:

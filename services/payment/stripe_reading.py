@@ -110,9 +110,9 @@ def payment(  # noqa: PLR0911 - one a status
             return Unknown(str(status))
 
 
-def left(request: Request, intent: Thing) -> Outcome:
+def left(request: Request, intent: Thing, *, any_attempt: bool = False) -> Outcome:
     """A hold or a charge of which a restored database has forgotten how it went on."""
-    outcome = payment(request, intent)
+    outcome = payment(request, intent, any_attempt=any_attempt)
     charge = _expanded(intent, "latest_charge")
     released = intent["status"] == "canceled" and charge is not None and charge["status"] == "succeeded"
     return _held(intent) if isinstance(outcome, Declined) and released else outcome

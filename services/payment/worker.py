@@ -19,6 +19,7 @@ from eventing.clock import DatabaseClock
 from eventing.database import Pool
 from eventing.group_commit import GroupCommit
 from eventing.refusal import Unavailable
+from eventing.restored import before_restore
 from eventing.work import Work
 from payment import operations
 from payment.buckets import Budget
@@ -188,7 +189,7 @@ class Worker:
         What is not there never was: a request that was under way then has arrived long before the service is back.
         """
         row = leased.row
-        if not leased.forgotten:
+        if not leased.forgotten and not before_restore(self.commit.version_floor, row.created_at):
             return await operations.find(self.provider, row)
         if row.kind in CREATIONS and row.customer is None and not (row.reference and leased.age > SEND_UNTIL):
             if leased.age > SEND_UNTIL:

@@ -95,31 +95,35 @@ class TestOutcomes:
         given = await card(provider, asked)
         held = await provider.authorize(asked, given)
         assert isinstance(held, Succeeded)
-        assert await provider.find_forgotten(asked, given.customer) == held
+        assert await provider.find_forgotten(asked, given.customer, takes=False) == held
         taken = await provider.capture(request(3_000, like=asked), held.reference)
         assert isinstance(taken, Succeeded)
         found = replace(taken, captured=Money(amount=3_000, currency="EUR"))
-        assert await provider.find_forgotten(asked, given.customer) == found
-        assert await provider.find_forgotten(request(3_000, like=asked), given.customer) == found
+        assert await provider.find_forgotten(asked, given.customer, takes=False) == found
+        another = request(3_000, like=asked)
+        assert await provider.find_forgotten(another, given.customer, takes=True) == found
+        assert isinstance(await provider.find_forgotten(another, given.customer, takes=False), NoEffect)
         assert await provider.follow(asked, held.reference) == found
-        other_amount = await provider.find_forgotten(request(2_000, like=asked), given.customer)
+        other_amount = await provider.find_forgotten(request(2_000, like=asked), given.customer, takes=True)
         assert isinstance(other_amount, Mismatch)
 
     async def test_a_hold_that_was_forgotten_counts_as_held_if_it_ever_was(self, provider: StripeProvider) -> None:
         asked = request()
         given = await card(provider, asked)
-        assert isinstance(await provider.find_forgotten(asked, given.customer), NoEffect)
+        assert isinstance(await provider.find_forgotten(asked, given.customer, takes=True), NoEffect)
         held = await provider.authorize(asked, given)
         assert isinstance(held, Succeeded)
         await provider.void(request(like=asked), held.reference)
-        assert await provider.find_forgotten(asked, given.customer) == replace(held, capture_before=None)
+        was_held = replace(held, capture_before=None)
+        assert await provider.find_forgotten(asked, given.customer, takes=True) == was_held
+        assert await provider.follow(asked, held.reference, forgotten=True) == was_held
         assert isinstance(await provider.follow(asked, held.reference), Declined)
-        assert isinstance(await provider.find_forgotten(request(like=asked), given.customer), NoEffect)
+        assert isinstance(await provider.find_forgotten(request(like=asked), given.customer, takes=True), NoEffect)
         never = request(like=asked)
         waits = await provider.authorize(never, replace(given, payment_method="pm_card_threeDSecure2Required"))
         assert isinstance(waits, ActionRequired)
         await provider.void(request(like=asked), waits.reference)
-        assert isinstance(await provider.find_forgotten(never, given.customer), Declined)
+        assert isinstance(await provider.find_forgotten(never, given.customer, takes=True), Declined)
 
     async def test_a_charge_and_its_refund(self, provider: StripeProvider) -> None:
         asked = request()
@@ -292,7 +296,7 @@ class TestTrouble:
         assert isinstance(await provider.find_void(strange, hold_id), Mismatch)
         await sandbox.sdk.v1.payment_intents.capture_async(hold_id)  # by somebody else
         assert isinstance(await provider.follow(mine, hold_id), Mismatch)
-        assert isinstance(await provider.find_forgotten(mine, given.customer), Mismatch)
-        assert isinstance(await provider.find_forgotten(request(like=mine), given.customer), Mismatch)
+        assert isinstance(await provider.find_forgotten(mine, given.customer, takes=False), Mismatch)
+        assert isinstance(await provider.find_forgotten(request(like=mine), given.customer, takes=True), Mismatch)
         assert isinstance(await provider.find_capture(request(4_999, like=mine), hold_id), Mismatch)
         assert isinstance(await provider.find_void(mine, hold_id), Mismatch)

@@ -72,6 +72,14 @@ class TestCapture:
         change(life).end(accepted=True).settle()
         assert (life.captures, life.holds) == ([WANTED], {})
 
+    def test_of_a_change_whose_backer_was_at_the_bank_ends_the_change(self) -> None:
+        life = Life().order().succeed().change().ask_backer()
+        assert life.state.running is not None
+        life.answer(captured(life.state.running.hold_id, WANTED))
+        assert (life.running, life.state.captured) == (Kind.VOID, WANTED)
+        life.succeed()
+        assert (life.running, life.holds) == (None, {})
+
 
 class TestChange:
     def test_that_was_dropped_is_looked_for_and_let_go(self) -> None:
