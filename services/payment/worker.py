@@ -166,7 +166,7 @@ class Worker:
     async def _ask(self, leased: Leased) -> Outcome:
         """Read back where that is due, else send, unless the lease is nearly over or the key too old."""
         row = leased.row
-        if row.kind is Kind.FOLLOW or leased.forgotten:
+        if row.kind is Kind.FOLLOW or self._forgotten(leased):
             return await self._look(leased)
         if row.reference is not None or row.sends >= READ_BACK_FROM_SEND or leased.age > SEND_UNTIL:
             found = await operations.find(self.provider, row)
@@ -183,13 +183,19 @@ class Worker:
             return Unknown("the lease is nearly over")
         return await operations.send(self.provider, row, self.destination)
 
+    def _forgotten(self, leased: Leased) -> bool:
+        """Whether the database does not know all that the operation may have done before it was restored."""
+        row = leased.row
+        in_copy = row.kind in CREATIONS | {Kind.FOLLOW} and before_restore(self.commit.version_floor, row.created_at)
+        return leased.forgotten or in_copy
+
     async def _look(self, leased: Leased) -> Outcome:
         """Look only: at what waits for the backer, or for what may have been sent before the database was restored.
 
         What is not there never was: a request that was under way then has arrived long before the service is back.
         """
         row = leased.row
-        if not leased.forgotten and not before_restore(self.commit.version_floor, row.created_at):
+        if not self._forgotten(leased):
             return await operations.find(self.provider, row)
         if row.kind in CREATIONS and row.customer is None and not (row.reference and leased.age > SEND_UNTIL):
             if leased.age > SEND_UNTIL:
