@@ -13,9 +13,11 @@ from deploy.local.provision import Provisioned
 from eventing.group_commit import GroupCommit
 from eventing.restored import note_restore
 from payment import operations
+from payment.domain_events import Kind
+from payment.gateway import Succeeded
 from payment.handlers import DEFINITION
 from payment.stripe_gateway import StripeProvider
-from payment.tables import OPERATIONS
+from payment.tables import OPERATIONS, operation_id_of
 from tests.integration.house import House
 from tests.integration.payment.platform import Sandbox
 from tests.integration.payment.test_trouble import core, provider, worker, working
@@ -23,14 +25,19 @@ from tests.integration.payment.test_trouble import core, provider, worker, worki
 __all__ = ["provider"]  # a fixture
 
 
-async def send(inside: House, one: StripeProvider) -> None:
-    """What a worker does, and nobody remembers."""
+async def send(inside: House, one: StripeProvider, *, capture: bool = False) -> None:
+    """What a worker does, and nobody remembers; `capture`: also what comes after a hold."""
     columns = ", ".join(column.name for column in OPERATIONS.columns)
     (record,) = await inside.pool.fetch(f"SELECT {columns} FROM operation")
     row = OPERATIONS.load(record)
     customer = await one.create_customer(replace(operations.request_of(row), key=f"{row.subject_id}:customer"))
     assert isinstance(customer, str)
-    await operations.send(one, replace(row, customer=customer), "")
+    made = await operations.send(one, replace(row, customer=customer), "")
+    assert isinstance(made, Succeeded)
+    if capture:
+        captured = operation_id_of(row.subject_id, Kind.CAPTURE, 1)
+        capturing = replace(row, operation_id=captured, kind=Kind.CAPTURE, counterpart=made.reference)
+        assert isinstance(await operations.send(one, capturing, ""), Succeeded)
 
 
 @asynccontextmanager
@@ -65,4 +72,24 @@ async def test_what_waited_and_is_not_wanted_any_more_is_looked_for(
             assert lines == {"captured": moved, "refunded": moved, "voided": (0, 0)}
         else:
             assert lines == {"captured": (0, 0), "refunded": (0, 0), "voided": moved}
+        await again.books_agree()
+
+
+@pytest.mark.parametrize("told_first", ["order", "capture"])
+async def test_what_was_held_and_captured_is_booked_and_not_captured_again(
+    provisioned: Provisioned, sandbox: Sandbox, provider: StripeProvider, told_first: str
+) -> None:
+    async with core(provisioned, sandbox) as (inside, platform):
+        placed: PledgePlaced = platform.placed(5_000)
+        await platform.tell(platform.launched(), placed)
+        await send(inside, provider, capture=True)
+        async with restored(inside) as commit:
+            again = replace(platform, commit=commit)
+            if told_first == "capture":
+                await again.tell(again.capture(placed))
+            async with working(replace(worker(inside, provider), commit=commit)):
+                await again.until_quiet()
+                await again.tell(again.capture(placed))
+                await again.until_quiet()
+        assert await sandbox.line(again.campaign_id, "captured") == (1, 5_000)
         await again.books_agree()
