@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from deploy.local.provision import Provisioned
@@ -18,6 +19,10 @@ from tests.service_logs import FAILED_REQUEST, ServiceLogs
 PLATFORM_TESTS = "tests/acceptance/"
 SIMULATIONS = "tests/simulation/"
 LOGS = pytest.StashKey[ServiceLogs]()
+
+# A pause of a busy machine is no failure.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.envelope import (
@@ -18,8 +18,6 @@ from contracts.envelope import (
     decode_batch,
     encode,
 )
-
-unhurried = settings(deadline=None)  # A pause of a busy machine is no failure.
 
 # What jsonb stores: text without NUL and lone surrogates, integers, no NaN.
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=50)
@@ -76,13 +74,11 @@ def valid() -> dict[str, Any]:
 
 
 class TestRoundTrip:
-    @unhurried
     @given(st.lists(envelopes, min_size=1, max_size=5))
     def test_a_batch_comes_back_as_it_went(self, sent: list[Envelope]) -> None:
         body = batch([encoded(envelope) for envelope in sent])
         assert read(body) == sent
 
-    @unhurried
     @given(envelopes)
     def test_it_is_a_cloudevent_and_extensions_are_left_out_where_empty(self, envelope: Envelope) -> None:
         cloud_event = json.loads(encoded(envelope))
@@ -134,13 +130,11 @@ class TestBrokenBody:
         with pytest.raises(UndecodableError):
             decode_batch(body)
 
-    @unhurried
     @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
     def test_no_bytes_raise_anything_else(self, body: bytes) -> None:
         with suppress(UndecodableError):
             read(body)
 
-    @unhurried
     @given(json_values)
     def test_no_json_raises_anything_else(self, value: Any) -> None:
         with suppress(UndecodableError):
@@ -190,7 +184,6 @@ class TestBrokenEnvelope:
         with pytest.raises(UndecodableError):
             decode({**valid(), name: value})
 
-    @unhurried
     @given(name=st.sampled_from([*valid(), "traceparent", "correlationid"]), value=json_values)
     def test_no_value_of_an_attribute_raises_anything_else(self, name: str, value: Any) -> None:
         with suppress(UndecodableError):
