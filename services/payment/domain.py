@@ -173,7 +173,9 @@ def _impossible_capture(p: Payment, about: dict[str, UUID]) -> tuple[Event, ...]
         return ()
     if p.ended or (p.lost and p.card_refused):
         return (PaymentCaptureFailed(**about, amount=p.capture_wanted, hold_id=p.hold_id, reason=NO_HOLD),)
-    if _above_hold(p, p.capture_wanted) and not p.capture_told_anew:  # M5; a person finds out who asked for too much
+    if (
+        _above_hold(p, p.capture_wanted) and not p.capture_may_be_forgotten
+    ):  # M5; a person finds out who asked for too much
         return (StepStopped(pledge_id=about["pledge_id"], reason=ABOVE_HOLD),)
     return ()
 

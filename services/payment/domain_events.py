@@ -47,7 +47,7 @@ class PaymentOrdered(_Private, type="payment.PaymentOrdered.v1"):
 
 class CaptureOrdered(_Private, type="payment.CaptureOrdered.v1"):
     amount: Money
-    told_anew: bool = False
+    may_be_forgotten: bool = False  # or the hold that it is of: the pledge is older than a restore of the database
 
 
 class ReleaseOrdered(_Private, type="payment.ReleaseOrdered.v1"):
@@ -109,7 +109,7 @@ class ChangeOrdered(_Private, type="payment.ChangeOrdered.v1"):
     amount: Money
     payment_method: str
     version: int = Field(default=0, description="Of the pledge: in which order changes were asked for")
-    told_anew: bool = False
+    told_anew: bool = False  # as in PaymentOrdered
 
 
 class ChangeEnded(_Private, type="payment.ChangeEnded.v1"):

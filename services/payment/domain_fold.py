@@ -97,7 +97,7 @@ def _wished(p: Payment, event: Event) -> Payment:  # noqa: PLR0911 - one a kind 
         case PaymentOrdered():
             return replace(p, order=event, minor=event.amount.amount, payment_method=event.payment_method)
         case CaptureOrdered():
-            return replace(p, capture_wanted=event.amount, capture_told_anew=event.told_anew)
+            return replace(p, capture_wanted=event.amount, capture_may_be_forgotten=event.may_be_forgotten)
         case ReleaseOrdered():
             return replace(p, release_wanted=True)
         case RefundOrdered():

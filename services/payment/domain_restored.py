@@ -24,7 +24,7 @@ def may_be_there(p: Payment, step: Step | StepStarted) -> bool:
         return False
     if step.change_id is not None:
         return _is_history(p, p.changes[step.change_id])
-    return p.capture_told_anew and step.kind is Kind.CAPTURE
+    return p.capture_may_be_forgotten and step.kind is Kind.CAPTURE
 
 
 def _is_history(p: Payment, change: Change) -> bool:

@@ -74,7 +74,7 @@ class Payment:
     order: PaymentOrdered | None = None
     minor: int = 0  # what the pledge is about, accepted changes included
     capture_wanted: Money | None = None
-    capture_told_anew: bool = False  # to a restored database, which may have forgotten it, or the hold that it is of
+    capture_may_be_forgotten: bool = False
     release_wanted: bool = False
     hold: Hold | None = None  # the current one, which can be captured
     hold_id: str = ""  # of the current or last hold, or of the charge

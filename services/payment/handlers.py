@@ -171,10 +171,8 @@ def on_change_ended(work: Work, recorded: Recorded) -> None:
 def on_capture_requested(work: Work, recorded: Recorded) -> None:
     event: CaptureRequested = recorded.event
     payment = steps.payment_of(work, event.pledge_id)
-    # Of an old pledge, changes and renewals may still be told anew.
-    placed_at = payment.order.placed_at if payment.order else None
-    told_anew = before_restore(work.version_floor, min(placed_at or recorded.time, recorded.time))
-    ordered = CaptureOrdered(pledge_id=event.pledge_id, amount=event.amount, told_anew=told_anew)
+    forgotten = steps.may_be_forgotten(work, payment, recorded.time)
+    ordered = CaptureOrdered(pledge_id=event.pledge_id, amount=event.amount, may_be_forgotten=forgotten)
     steps.wish(work, event.pledge_id, domain.want_capture(payment, ordered))
 
 

@@ -57,13 +57,17 @@ def skip_unwanted(work: Work, pledge_id: UUID, *, looked: bool = False) -> None:
     moves = row.kind is not Kind.FOLLOW
     if row.state is not State.WAITING or (moves and row.sends):
         return
-    placed_at = payment.order.placed_at if payment.order else None
-    if moves and before_restore(work.version_floor, min(placed_at or row.created_at, row.created_at)):
-        # It may have been sent and forgotten since. As if sent before it was written down, it is looked for.
+    if moves and may_be_forgotten(work, payment, row.created_at):  # looked for, as if sent before it was written down
         work.put(OPERATIONS, replace(row, first_sent_at=row.created_at - _BEFORE, sends=1))
     else:
         work.put(OPERATIONS, replace(row, state=State.SKIPPED, outcome="skipped", decided_at=work.now))
         record(work, pledge_id, *domain.skip(payment, looked=looked))
+
+
+def may_be_forgotten(work: Work, payment: Payment, at: datetime) -> bool:
+    """Whether the pledge, or what was told of it then, is older than a restore: more may have come of it."""
+    placed_at = payment.order.placed_at if payment.order else None
+    return before_restore(work.version_floor, min(placed_at or at, at))
 
 
 def advance(work: Work, pledge_id: UUID, delay_seconds: float) -> None:

@@ -9,7 +9,7 @@ from tests.unit.payment.lives import FIRST, HELD, PLEDGE, WANTED, Life, euros
 
 
 def capture(life: Life, minor: int) -> Life:
-    ordered = CaptureOrdered(pledge_id=PLEDGE, amount=euros(minor), told_anew=True)
+    ordered = CaptureOrdered(pledge_id=PLEDGE, amount=euros(minor), may_be_forgotten=True)
     return life.record(domain.want_capture(life.state, ordered))
 
 
